@@ -69,7 +69,10 @@ type Ping struct {
 	At      time.Time     // when the PING was sent; the zero time means none was sent yet
 	Reply   Reply         // never empty
 	Latency time.Duration // from sending to the answer, or to giving up
-	Detail  string        // the error reply or the network error, capped at 200 bytes; empty for pong
+	// Connected tells whether TCP (and TLS) came up. A frozen Redis still connects: the kernel accepts for it. Without a
+	// connection a timeout may be a firewall's doing and says nothing certain about the process.
+	Connected bool
+	Detail    string // the error reply or the network error, capped at 200 bytes; empty for pong
 }
 
 // Unit is what systemd says of a unit at one moment. The zero value of a field means that systemd did not say.
