@@ -1,0 +1,149 @@
+package ladder
+
+import (
+	"time"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+)
+
+// defaultTimeout bounds a rung that has no timeout of its own; it is the document's operation timeout.
+const defaultTimeout = 30 * time.Second
+
+// climb takes the first rung whose precondition holds and that this incident has not tried. Rungs that cannot help are
+// skipped, each with its reason: a start of an active unit, for one, "succeeds" without doing anything.
+func climb(in Input, set Settings) Decision {
+	var skipped []Skip
+	for _, r := range Rungs() {
+		if r == Top {
+			break
+		}
+		code, text, acts := precondition(r, in, set)
+		if code == "" {
+			return Decision{Kind: Climb, Rung: r, Acts: acts, Timeout: timeout(set, r), Code: string(r), Text: text, Skipped: skipped}
+		}
+		skipped = append(skipped, Skip{Rung: r, Code: code, Text: text})
+	}
+	if in.Second.Ping.Reply == health.ReplyBusy {
+		d := critical("busy_script", "a script that cannot be ended keeps Redis busy",
+			"wait for it, or decide to lose unsaved data: SHUTDOWN NOSAVE")
+		d.Skipped = skipped
+		return *d
+	}
+	d := critical("no_rung_left", "no rung of the ladder can help any more", "look at the evidence and repair it by hand")
+	d.Skipped = skipped
+	return *d
+}
+
+func timeout(set Settings, r Rung) (t time.Duration) {
+	if t = set.Rungs[r].Timeout; t <= 0 {
+		t = defaultTimeout
+	}
+	return t
+}
+
+// precondition returns the acts of a rung and what they are for, or the code and words of why the rung is skipped.
+func precondition(r Rung, in Input, set Settings) (code, text string, acts []Act) {
+	if !set.Rungs[r].Enabled {
+		return "disabled", "the rung is switched off", nil
+	}
+	switch r {
+	case Soft:
+		return soft(in)
+	case Standard:
+		return standard(in)
+	case Hard:
+		return hard(in)
+	case Force:
+		return force(in, set)
+	}
+	return "unknown", "not a rung", nil
+}
+
+func soft(in Input) (code, text string, acts []Act) {
+	u := in.Second.Unit.Unit
+	switch {
+	case in.Second.Ping.Reply == health.ReplyBusy && !in.Done[KillScript]:
+		return "", "end the script that keeps Redis busy", []Act{KillScript}
+	case in.Second.Ping.Reply == health.ReplyBusy:
+		return "tried", "the script could not be ended", nil
+	case u.Down():
+		return "not_running", "the unit does not run: there is no process to mend", nil
+	case in.ProcState == 'T' && in.Denied[Continue]:
+		return "denied", "the host refuses to let the stopped process go on", nil
+	case in.ProcState == 'T' && !in.Done[Continue]:
+		return "", "let the stopped process go on", []Act{Continue}
+	case u.CanReload && !in.Done[Reload] && !in.Denied[Reload]:
+		return "", "reload the unit", []Act{Reload}
+	case !u.CanReload:
+		return "cannot_reload", "the unit has no reload, and nothing gentler fits", nil
+	}
+	return "tried", "it was tried in this incident", nil
+}
+
+func standard(in Input) (code, text string, acts []Act) {
+	u := in.Second.Unit.Unit
+	if !u.Down() || !in.First.Unit.OK() || !in.First.Unit.Unit.Down() {
+		return "active", "the unit is active: a start would do nothing", nil
+	}
+	if tried(in, Standard) {
+		return "tried", "a start failed in this incident", nil
+	}
+	if u.ActiveState == "failed" && !in.Denied[ResetFailed] {
+		return "", "clear the failed state and start the unit", []Act{ResetFailed, Start}
+	}
+	return "", "start the unit", []Act{Start}
+}
+
+func hard(in Input) (code, text string, acts []Act) {
+	u := in.Second.Unit.Unit
+	switch {
+	case in.Second.Ping.Reply == health.ReplyBusy:
+		return "busy_script", "a script that has written is running: Redis would not obey a stop, and killing it loses data", nil
+	case u.Transient():
+		return "transient", "systemd is at work on the unit", nil
+	case u.Down() && !tried(in, Standard):
+		return "start_first", "a start is gentler and was not tried", nil
+	case u.Down() && !in.Denied[ResetFailed] && u.ActiveState == "failed":
+		return "", "clear the failed state and restart the unit", []Act{ResetFailed, Restart}
+	}
+	return "", "restart the unit", []Act{Restart}
+}
+
+func force(in Input, set Settings) (code, text string, acts []Act) {
+	u := in.Second.Unit.Unit
+	switch {
+	case u.Down() || u.MainPID == 0:
+		return "not_running", "there is no process to kill", nil
+	case !tried(in, Hard) && u.ActiveState != "deactivating":
+		return "restart_first", "a restart is gentler and was not tried", nil
+	case !set.AcceptDataLoss && !savedAll(in.LastInfo):
+		return "unsaved_data", "killing Redis would lose changes that are not on disk, or it is not known whether there are any", nil
+	}
+	return "", "kill the process; systemd starts it again", []Act{Kill}
+}
+
+// forceRung is Force as the way out of a stop that does not end.
+func forceRung(in Input, set Settings) (Decision, bool) {
+	if !set.Rungs[Force].Enabled || tried(in, Force) {
+		return Decision{}, false
+	}
+	code, text, acts := force(in, set)
+	if code != "" {
+		return Decision{}, false
+	}
+	return Decision{Kind: Climb, Rung: Force, Acts: acts, Timeout: timeout(set, Force), Code: string(Force), Text: text}, true
+}
+
+// savedAll reports whether the last INFO proves that a kill loses nothing: no change since the last save.
+func savedAll(i *health.Info) bool {
+	return i != nil && i.UnsavedChanges == 0 && !i.BgsaveRunning
+}
+
+func tried(in Input, r Rung) bool {
+	for _, a := range in.Attempts {
+		if a.Rung == r {
+			return true
+		}
+	}
+	return false
+}
