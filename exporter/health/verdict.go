@@ -46,11 +46,12 @@ const (
 // Reason is one thing that is not as it should be: a value, not a log line.
 type Reason struct {
 	Code     Code              `json:"code"`
-	Status   Status            `json:"status"`   // what this reason alone makes of the service
-	Text     string            `json:"text"`     // one sentence for a person
-	Advice   string            `json:"advice"`   // the recommendation; empty when there is none
-	Evidence map[string]string `json:"evidence"` // what was seen: state, value, threshold
-	Hidden   bool              `json:"hidden"`   // a consequence of a reason further up: kept as evidence, not shown
+	Status   Status            `json:"status"`            // what this reason alone makes of the service
+	Text     string            `json:"text"`              // one sentence for a person
+	Advice   string            `json:"advice"`            // the recommendation; empty when there is none
+	Further  []string          `json:"further,omitempty"` // more recommendations, in order; usually none
+	Evidence map[string]string `json:"evidence"`          // what was seen: state, value, threshold
+	Hidden   bool              `json:"hidden"`            // a consequence of a reason further up: kept as evidence, not shown
 }
 
 // CheckStatus is the outcome of one layer, in the document's words.
@@ -105,11 +106,16 @@ func (v Verdict) Recommendations() []string {
 	out := []string{}
 	seen := map[string]bool{}
 	for _, r := range v.Reasons {
-		if r.Hidden || r.Advice == "" || seen[r.Advice] {
+		if r.Hidden {
 			continue
 		}
-		seen[r.Advice] = true
-		out = append(out, r.Advice)
+		for _, a := range append([]string{r.Advice}, r.Further...) {
+			if a == "" || seen[a] {
+				continue
+			}
+			seen[a] = true
+			out = append(out, a)
+		}
 	}
 	return out
 }
@@ -138,7 +144,9 @@ type Thresholds struct {
 	ConnectionsWarning  int
 	ConnectionsCritical int
 	ConnectionsRatio    float64       // share of maxclients
-	StaleAfter          time.Duration // samples older than this say nothing
+	StaleAfter          time.Duration // a PING older than this says nothing
+	UnitStaleAfter      time.Duration // the same for the unit; 0: StaleAfter
+	InfoStaleAfter      time.Duration // the same for INFO; 0: StaleAfter
 }
 
 // Samples is everything Evaluate looks at.
@@ -147,12 +155,17 @@ type Samples struct {
 	PingFailures int // consecutive PINGs for which NoConnectivity holds
 	SlowPings    int // consecutive PONGs over Thresholds.SlowPing
 	Unit         UnitRead
-	UnitFailures int   // consecutive reads that failed
-	Info         *Info // nil: never read since the service last went down
+	UnitSince    time.Time // when the unit was first seen in its present state, by our clock; zero: Unit.At
+	UnitFailures int       // consecutive reads that failed
+	Info         *Info     // nil: never read since the service last went down
 	InfoErr      string
 	Previous     *Info // the sample before Info, for rates; nil: none
 	Pool         *Pool // nil: not checked
+	Off          Off   // the layers that are switched off: nothing is said of them
 }
+
+// Off says which layers are switched off in the configuration.
+type Off struct{ Connectivity, Systemd, Performance, Pool bool }
 
 // Pool is the state of our own kept connections to one Redis (document section 7.1, layer 4).
 type Pool struct {
