@@ -1,0 +1,199 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is the whole file, merged, with every default filled in. It holds no secret and may be printed.
+type Config struct {
+	// File is where it was read from.
+	File string
+	// Services has the service `redis` first.
+	Services   []Service
+	SSH        SSH
+	Exporter   Exporter
+	Remediator Remediator
+	ControlAPI ControlAPI
+	Storage    Storage
+	// Warnings are things that load, but can hardly be meant.
+	Warnings []string
+}
+
+// SSH says how hosts are reached.
+type SSH struct {
+	// By the name that `service.host` uses.
+	Hosts map[string]SSHHost `key:"hosts" check:"id"`
+}
+
+// SSHHost is one machine.
+type SSHHost struct {
+	// Host and port of its sshd.
+	Address string `key:"address" required:"true" check:"hostport"`
+	// The account that the host package or the document's section 6.3 set up.
+	User string `key:"user" required:"true" check:"user"`
+	// Private key: ed25519, or RSA with 4096 bits or more.
+	IdentityFile string `key:"identity_file" required:"true" file:"secret"`
+	// The host's public keys. A key that is not here, or that changed, is a hard stop.
+	KnownHostsFile string `key:"known_hosts_file" required:"true" file:"trusted"`
+	// On: the host package's forced-command gate is installed.
+	Gate bool `key:"gate"`
+	// For the TCP connection.
+	DialTimeout time.Duration `key:"dial_timeout_seconds"`
+	// For the SSH handshake.
+	HandshakeTimeout time.Duration `key:"handshake_timeout_seconds"`
+	// For a command that only reads.
+	CommandTimeout time.Duration `key:"command_timeout_seconds"`
+	// How often a kept connection is tested.
+	Keepalive time.Duration `key:"keepalive_seconds"`
+	// Commands at the same time.
+	MaxSessions int `key:"max_sessions" min:"1" max:"64"`
+}
+
+// Exporter is the component that measures.
+type Exporter struct {
+	// Where /metrics, /probe and /sd are served.
+	Listen string `key:"listen" required:"true" check:"listen"`
+	// TLS and basic auth of the listener, in Prometheus's web configuration format.
+	WebConfigFile string `key:"web_config_file" file:"read"`
+}
+
+// Remediator is the component that acts.
+type Remediator struct {
+	// Where the webhook is served.
+	Listen string `key:"listen" required:"true" check:"listen"`
+	// TLS and basic auth of the listener, in Prometheus's web configuration format.
+	WebConfigFile string       `key:"web_config_file" file:"read"`
+	Webhook       Webhook      `key:"webhook"`
+	Alertmanager  Alertmanager `key:"alertmanager"`
+	// How often Alertmanager and the own probes are compared with what is in hand.
+	ReconcileInterval time.Duration `key:"reconcile_interval_seconds"`
+	StormGuard        StormGuard    `key:"storm_guard"`
+}
+
+// Webhook is the door for Alertmanager.
+type Webhook struct {
+	// File with the bearer token that Alertmanager sends.
+	CredentialsFile string `key:"credentials_file" required:"true" file:"secret"`
+}
+
+// Alertmanager is where alerts are read, posted and silenced.
+type Alertmanager struct {
+	// Its base URL; empty: no reconciliation, no own alerts, no silences.
+	URL string `key:"url" check:"url"`
+	// File with a bearer token for it; empty: none.
+	CredentialsFile string `key:"credentials_file" file:"secret"`
+	// CA certificates in PEM for an https URL; empty: the system's.
+	CAFile string `key:"ca_file" file:"read"`
+}
+
+// StormGuard stops acting when so many services fail at once that the fault is more likely ours or the network's.
+type StormGuard struct {
+	// At least so many failing services.
+	Min int `key:"min" min:"2" max:"10000"`
+	// And at least this share of all.
+	Ratio float64 `key:"ratio" min:"0.01" max:"1"`
+}
+
+// ControlAPI is the component that people and programs ask.
+type ControlAPI struct {
+	// Where the API and the panel are served.
+	Listen string `key:"listen" required:"true" check:"listen"`
+	// TLS and basic auth of the listener, in Prometheus's web configuration format.
+	WebConfigFile   string           `key:"web_config_file" file:"read"`
+	JWT             JWT              `key:"jwt"`
+	Users           []User           `key:"users"`
+	ServiceAccounts []ServiceAccount `key:"service_accounts"`
+	// Networks whose X-Forwarded-For is believed, in CIDR form.
+	TrustedProxies []string   `key:"trusted_proxies" check:"cidr"`
+	RateLimits     RateLimits `key:"rate_limits"`
+	Session        Session    `key:"session"`
+}
+
+// JWT says which tokens are accepted. Exactly one source of keys; none: no tokens.
+type JWT struct {
+	// The `iss` claim.
+	Issuer string `key:"issuer"`
+	// The `aud` claim.
+	Audience string `key:"audience"`
+	// File with the HMAC secret, 32 bytes or more.
+	HMACSecretFile string `key:"hmac_secret_file" file:"secret"`
+	// File with a public key in PEM.
+	PublicKeyFile string `key:"public_key_file" file:"read"`
+	// Where the issuer publishes its keys.
+	JWKSURL string `key:"jwks_url" check:"url"`
+}
+
+// On reports whether tokens are accepted.
+func (j JWT) On() bool { return j.HMACSecretFile != "" || j.PublicKeyFile != "" || j.JWKSURL != "" }
+
+// User may sign in to the panel.
+type User struct {
+	// Stable id; part of every audit record.
+	ID string `key:"id" required:"true"`
+	// What the user signs in with.
+	Email string `key:"email" required:"true" check:"email"`
+	// admin, operator or viewer.
+	Role string `key:"role" required:"true" oneof:"admin|operator|viewer"`
+	// bcrypt or argon2id; `redis-medic hash-password` makes one.
+	PasswordHash Redacted `key:"password_hash" check:"hash"`
+	// File with the hash, instead of `password_hash`.
+	PasswordHashFile string `key:"password_hash_file" file:"secret"`
+}
+
+// ServiceAccount is a program that may use the API.
+type ServiceAccount struct {
+	// Its name; part of every audit record.
+	Name string `key:"name" required:"true" check:"id"`
+	// admin, operator or viewer.
+	Role string `key:"role" required:"true" oneof:"admin|operator|viewer"`
+	// File with its bearer token, 32 bytes or more.
+	TokenFile string `key:"token_file" required:"true" file:"secret"`
+}
+
+// RateLimits are per user and minute.
+type RateLimits struct {
+	// POST start.
+	Start int `key:"start" min:"1" max:"100000"`
+	// POST stop.
+	Stop int `key:"stop" min:"1" max:"100000"`
+	// POST restart.
+	Restart int `key:"restart" min:"1" max:"100000"`
+	// POST reload.
+	Reload int `key:"reload" min:"1" max:"100000"`
+	// GET logs.
+	Logs int `key:"logs" min:"1" max:"100000"`
+}
+
+// Session is how long a panel session lasts.
+type Session struct {
+	// Without a request.
+	Idle time.Duration `key:"idle_seconds"`
+	// At most.
+	Max time.Duration `key:"max_seconds"`
+}
+
+// Storage is where durable state lives.
+type Storage struct {
+	// A folder of our own, created with mode 0700.
+	Path string `key:"path" required:"true" check:"abs"`
+}
+
+// Redacted is text that is never printed.
+type Redacted struct{ text string }
+
+// Format implements fmt.Formatter, so that no verb shows the text.
+func (r Redacted) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.masked()) }
+
+func (r Redacted) masked() string {
+	if r.text == "" {
+		return ""
+	}
+	return "***"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Redacted) MarshalText() ([]byte, error) { return []byte(r.masked()), nil }
+
+// Reveal returns the text.
+func (r Redacted) Reveal() string { return r.text }
