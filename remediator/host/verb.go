@@ -98,6 +98,9 @@ const showProperties = "Id,Type,LoadState,UnitFileState,ActiveState,SubState,Res
 	"NRestarts,Job,CanReload,InvocationID,Restart,RestartUSec,TimeoutStartUSec,TimeoutStopUSec,StartLimitBurst,StartLimitIntervalUSec," +
 	"ActiveEnterTimestamp,InactiveEnterTimestamp,StateChangeTimestamp,MemoryCurrent,CPUUsageNSec,TasksCurrent,TasksMax"
 
+// journalFields are the fields that VerbJournal reads: an entry with all its fields takes five times the space.
+const journalFields = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_PID"
+
 // validate checks the parts that the verb uses.
 func (c Command) validate() error {
 	if err := ValidateUnit(c.Unit); err != nil {
@@ -129,7 +132,8 @@ func (c Command) Argv() ([]string, error) {
 	sudo := func(args ...string) []string { return append([]string{"sudo", "-n", "systemctl"}, args...) }
 	switch c.Verb {
 	case VerbShow:
-		return []string{"systemctl", "show", "--no-pager", "--property=" + showProperties, c.Unit.Name}, nil
+		// TZ: timestamps come in the host's zone, whose abbreviation names no offset. LC_ALL: words are parsed, not shown.
+		return []string{"env", "LC_ALL=C", "TZ=UTC", "systemctl", "show", "--no-pager", "--property=" + showProperties, c.Unit.Name}, nil
 	case VerbIsActive:
 		return []string{"systemctl", "is-active", c.Unit.Name}, nil
 	case VerbStart, VerbStop, VerbRestart, VerbReload, VerbResetFailed:
@@ -139,7 +143,10 @@ func (c Command) Argv() ([]string, error) {
 	case VerbKill:
 		return sudo("kill", "--kill-who=main", "--signal=SIGKILL", short), nil
 	case VerbJournal:
-		return []string{"journalctl", "--no-pager", "--output=json", "--unit=" + c.Unit.Name, "--lines=" + strconv.Itoa(c.Lines)}, nil
+		return []string{
+			"journalctl", "--no-pager", "--output=json", "--output-fields=" + journalFields,
+			"--unit=" + c.Unit.Name, "--lines=" + strconv.Itoa(c.Lines),
+		}, nil
 	case VerbRedisLog:
 		return []string{"tail", "--lines=" + strconv.Itoa(c.Lines), c.Unit.LogFile}, nil
 	case VerbProcState:
@@ -152,6 +159,24 @@ func (c Command) Argv() ([]string, error) {
 		return []string{"systemd-stdio-bridge"}, nil
 	}
 	return nil, fmt.Errorf("%w: unknown verb %q", ErrInvalidCommand, c.Verb)
+}
+
+// tokenPattern is the set of characters that no shell gives a meaning to. Every token of a command must match it, so that
+// joining them with spaces needs no quoting.
+var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// ShellLine returns the command line for a host without the gate: the tokens of Argv, joined.
+func (c Command) ShellLine() (string, error) {
+	argv, err := c.Argv()
+	if err != nil {
+		return "", err
+	}
+	for _, token := range argv {
+		if !tokenPattern.MatchString(token) {
+			return "", fmt.Errorf("%w: token %q", ErrInvalidCommand, token)
+		}
+	}
+	return strings.Join(argv, " "), nil
 }
 
 func diskArgv(u Unit) []string {
@@ -183,12 +208,20 @@ type Error struct {
 	Host   string
 	Verb   Verb
 	Public string // safe to show: no remote output, no path
+	Sent   bool   // the command had been handed to the host: if it did not report back, its outcome is unknown
 	Cause  error  // for log and audit
 }
 
 // Error implements error.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s on %s: %s: %v", e.Verb, e.Host, e.Public, e.Cause)
+	what := string(e.Verb)
+	if what == "" {
+		what = "connect"
+	}
+	if e.Cause == nil {
+		return fmt.Sprintf("%s on %s: %s", what, e.Host, e.Public)
+	}
+	return fmt.Sprintf("%s on %s: %s: %v", what, e.Host, e.Public, e.Cause)
 }
 
 // Unwrap returns the private cause.

@@ -1,0 +1,136 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+var (
+	errLinkDown  = errors.New("connection lost")
+	errKeepAlive = errors.New("no answer to keepalive")
+	errNoSession = errors.New("no answer to the opening of a session")
+)
+
+// link is one SSH connection. It dies once; down is closed then.
+type link struct {
+	c      *Client
+	conn   net.Conn
+	ssh    *ssh.Client
+	down   chan struct{}
+	born   time.Time
+	silent bool // the peer stopped answering, rather than closing; set before down is closed
+
+	bus        atomic.Pointer[bus]
+	busMu      sync.Mutex // held while the bus is opened; guards the two below
+	busMissing *Error     // why this connection has no bus; it is tried again after busRetry
+	busTried   time.Time
+
+	downOnce sync.Once
+}
+
+// newLink takes over a connection that has just been made and starts its keepalive.
+func newLink(c *Client, conn net.Conn, client *ssh.Client) *link {
+	l := &link{c: c, conn: conn, ssh: client, down: make(chan struct{}), born: time.Now()}
+	c.wg.Go(func() {
+		_ = client.Wait()
+		l.kill(false)
+	})
+	c.wg.Go(l.keepAlive)
+	return l
+}
+
+// kill ends the connection; everything that waits on it fails at once. It closes the socket, not the SSH layer, because that
+// may be blocked in a write to a dead peer.
+func (l *link) kill(silent bool) {
+	l.downOnce.Do(func() {
+		l.silent = silent
+		_ = l.conn.Close()
+		close(l.down)
+	})
+}
+
+func (l *link) dead() bool {
+	select {
+	case <-l.down:
+		return true
+	default:
+		return false
+	}
+}
+
+// keepAlive asks the peer for a sign of life until the link dies, and kills it when none comes.
+func (l *link) keepAlive() {
+	ticker := time.NewTicker(l.c.o.KeepAlive)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.down:
+			return
+		case <-ticker.C:
+		}
+		answered := make(chan error, 1)
+		l.c.wg.Go(func() {
+			_, _, err := l.ssh.SendRequest("keepalive@openssh.com", true, nil)
+			answered <- err
+		})
+		timer := time.NewTimer(l.c.o.KeepAliveTimeout)
+		select {
+		case err := <-answered:
+			timer.Stop()
+			if err == nil {
+				l.c.sawLife()
+			}
+		case <-timer.C:
+			l.c.log.Warn().Err(errKeepAlive).Msg("ssh peer is silent, closing the connection")
+			l.kill(true)
+		case <-l.down:
+			timer.Stop()
+		}
+	}
+}
+
+// open opens a session within ctx. The opening knows no context itself: when ctx ends first, a goroutine waits for it and
+// kills the link if it takes longer than a dial may.
+func (l *link) open(ctx context.Context) (*ssh.Session, error) {
+	type opened struct {
+		session *ssh.Session
+		err     error
+	}
+	result := make(chan opened, 1)
+	l.c.wg.Go(func() {
+		s, err := l.ssh.NewSession()
+		result <- opened{s, err}
+	})
+	select {
+	case r := <-result:
+		if r.err != nil {
+			var refused *ssh.OpenChannelError
+			if !errors.As(r.err, &refused) {
+				l.kill(false)
+				return nil, errors.Join(errLinkDown, r.err)
+			}
+		}
+		return r.session, r.err
+	case <-ctx.Done():
+	}
+	l.c.wg.Go(func() {
+		timer := time.NewTimer(l.c.o.DialTimeout)
+		defer timer.Stop()
+		select {
+		case r := <-result:
+			if r.err == nil {
+				_ = r.session.Close()
+			}
+		case <-timer.C:
+			l.c.log.Warn().Err(errNoSession).Msg("closing the connection")
+			l.kill(true)
+		}
+	})
+	return nil, context.Cause(ctx)
+}
