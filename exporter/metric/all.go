@@ -1,0 +1,4 @@
+package metric
+
+// All lists every family of this package. The slice is the caller's.
+func All() []Desc { return append([]Desc(nil), own...) }
