@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/redis-medic/redis-medic/remediator/host"
+)
 
 // defaultTree is what holds where the file is silent: the document's values (Appendix A), except that a PING is sent every 5
 // seconds, because a 30 seconds interval could not keep the promise of a recovery within 30 seconds.
@@ -87,8 +91,9 @@ func defaultPermissions() Permissions {
 
 func defaultSSHHost() SSHHost {
 	return SSHHost{
-		User: "autobot", DialTimeout: 3 * time.Second, HandshakeTimeout: 5 * time.Second, CommandTimeout: 10 * time.Second,
-		Keepalive: 5 * time.Second, MaxSessions: 8,
+		User: "autobot", DialTimeout: host.DefaultDialTimeout, CommandTimeout: host.DefaultCommandTimeout,
+		Keepalive: host.DefaultKeepAlive, KeepaliveTimeout: host.DefaultKeepAliveTimeout, PollInterval: host.DefaultPollInterval,
+		MaxSessions: host.DefaultMaxSessions,
 	}
 }
 
@@ -100,7 +105,7 @@ func defaultFile() file {
 		},
 		ControlAPI: ControlAPI{
 			Listen: ":8001", JWT: JWT{Issuer: "redis-medic", Audience: "redis-medic"},
-			RateLimits: RateLimits{Start: 10, Stop: 5, Restart: 10, Reload: 10, Logs: 20},
+			RateLimits: RateLimits{Start: 10, Stop: 5, Restart: 10, Logs: 20},
 			Session:    Session{Idle: 30 * time.Minute, Max: 12 * time.Hour},
 		},
 		Storage: Storage{Path: "/var/lib/redis-medic"},

@@ -109,12 +109,12 @@ func (d *decoder) decode(root *yaml.Node) *Config {
 	if root.Kind != yaml.MappingNode {
 		return &Config{}
 	}
-	c := &Config{SSH: f.SSH, Exporter: f.Exporter, Remediator: f.Remediator, ControlAPI: f.ControlAPI, Storage: f.Storage}
+	c := &Config{SSH: f.SSH, Dependents: f.Dependents, Exporter: f.Exporter, Remediator: f.Remediator, ControlAPI: f.ControlAPI, Storage: f.Storage}
 	d.requireAll(reflect.ValueOf(f), "")
 	d.checkProcess(f)
 
 	base := Service{ID: "redis", Tree: defaultTree()}
-	base.Redis, base.Dependents = f.Redis, f.Dependents
+	base.Redis = f.Redis
 	base.Audit.LogFile = filepath.Join(d.storage, base.Audit.LogFile)
 	if f.Tree == nil {
 		d.fault(1, treeKey, "is missing; start from deploy/redis-medic.yml")
@@ -129,9 +129,7 @@ func (d *decoder) decode(root *yaml.Node) *Config {
 		s := Service{Tree: base.Tree}
 		s.WebSocket.Endpoint = ""
 		d.value(n, reflect.ValueOf(&s).Elem(), path, "")
-		if d.has(path + ".audit") {
-			d.faultAt(path+".audit", "is the same for all services; set it in %s", treeKey)
-		}
+		d.refuseShared(reflect.TypeFor[Tree](), path)
 		d.finishService(s, path, f)
 		c.Services = append(c.Services, s)
 	}
@@ -140,6 +138,22 @@ func (d *decoder) decode(root *yaml.Node) *Config {
 		resolve(&c.Services[i])
 	}
 	return c
+}
+
+// refuseShared reports keys of a service entry that govern the whole program.
+func (d *decoder) refuseShared(t reflect.Type, path string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		at := join(path, f.Tag.Get("key"))
+		if !d.has(at) {
+			continue
+		}
+		if f.Tag.Get("scope") == "all" {
+			d.faultAt(at, "is the same for all services; set it in %s", treeKey)
+		} else if f.Type.Kind() == reflect.Struct {
+			d.refuseShared(f.Type, at)
+		}
+	}
 }
 
 // storagePath finds storage.path before the rest is decoded, because relative paths of written files depend on it.

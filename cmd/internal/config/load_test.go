@@ -99,7 +99,7 @@ func TestTheContractFileLoadsAndMeansWhatItSays(t *testing.T) {
 	if got := sessions.WebSocket.Endpoint; got != "/ws/services/sessions/status" {
 		t.Errorf("endpoint of sessions is %q", got)
 	}
-	if diff := cmp.Diff([]string{"backend", "knowledge_base", "cache"}, redis.Dependents); diff != "" {
+	if diff := cmp.Diff([]string{"backend", "knowledge_base", "cache"}, c.Dependents); diff != "" {
 		t.Error(diff)
 	}
 	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "user-123 cannot sign in") {
@@ -171,7 +171,6 @@ services:
   - id: cache
     service: {systemd_unit: redis-server@cache.service, port: 6380}
     redis: {username: cacher}
-    dependents: [backend]
     health_check:
       interval_seconds: 2
       checks:
@@ -180,8 +179,8 @@ services:
     auto_recovery:
       strategies:
         hard: {enabled: false}
-    permissions:
-      logs: [admin, operator]
+    service_control:
+      allowed_operations: [status, start]
   - id: queue
     service: {systemd_unit: redis-server@queue.service, port: 6381, ip: 10.0.0.2}
 `
@@ -194,20 +193,19 @@ services:
 	want.ID = "cache"
 	want.Service.SystemdUnit, want.Service.Port = "redis-server@cache.service", 6380
 	want.Redis.Username = "cacher"
-	want.Dependents = []string{"backend"}
 	want.HealthCheck.Interval = 2 * time.Second
 	want.HealthCheck.Checks.Connectivity.Interval = 2 * time.Second
 	want.HealthCheck.Checks.Performance.Thresholds.MemoryMBWarning = 100
 	want.AutoRecovery.Strategies.Hard.Enabled = false
-	want.Permissions.Logs = []string{"admin", "operator"}
+	want.ServiceControl.AllowedOperations = []string{"status", "start"}
 	want.WebSocket.Endpoint = "/ws/services/cache/status"
 	if diff := cmp.Diff(want, cache, cmp.Comparer(func(a, b Command) bool { return a == b })); diff != "" {
 		t.Errorf("cache (-want +got):\n%s", diff)
 	}
-	if queue.Redis.Username != "medic" || queue.HealthCheck.Interval != 5*time.Second || queue.Dependents[0] != "all" || queue.Service.IP != "10.0.0.2" {
+	if queue.Redis.Username != "medic" || queue.HealthCheck.Interval != 5*time.Second || c.Dependents[0] != "all" || queue.Service.IP != "10.0.0.2" {
 		t.Errorf("queue took something of cache: %+v", queue)
 	}
-	if diff := cmp.Diff([]string{"admin"}, base.Permissions.Logs); diff != "" {
+	if diff := cmp.Diff(queue.ServiceControl.AllowedOperations, base.ServiceControl.AllowedOperations); diff != "" {
 		t.Errorf("the tree was changed by a service:\n%s", diff)
 	}
 }

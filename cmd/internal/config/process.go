@@ -12,6 +12,7 @@ type Config struct {
 	// Services has the service `redis` first.
 	Services   []Service
 	SSH        SSH
+	Dependents []string
 	Exporter   Exporter
 	Remediator Remediator
 	ControlAPI ControlAPI
@@ -38,16 +39,18 @@ type SSHHost struct {
 	KnownHostsFile string `key:"known_hosts_file" required:"true" file:"trusted"`
 	// On: the host package's forced-command gate is installed.
 	Gate bool `key:"gate"`
-	// For the TCP connection.
+	// For the TCP connection, the handshake and the authentication together.
 	DialTimeout time.Duration `key:"dial_timeout_seconds"`
-	// For the SSH handshake.
-	HandshakeTimeout time.Duration `key:"handshake_timeout_seconds"`
 	// For a command that only reads.
 	CommandTimeout time.Duration `key:"command_timeout_seconds"`
 	// How often a kept connection is tested.
 	Keepalive time.Duration `key:"keepalive_seconds"`
+	// How long the answer to such a test may take.
+	KeepaliveTimeout time.Duration `key:"keepalive_timeout_seconds"`
+	// How often a unit is read while its D-Bus events cannot be had.
+	PollInterval time.Duration `key:"poll_interval_seconds"`
 	// Commands at the same time.
-	MaxSessions int `key:"max_sessions" min:"1" max:"64"`
+	MaxSessions int `key:"max_sessions" min:"2" max:"64"`
 }
 
 // Exporter is the component that measures.
@@ -157,10 +160,8 @@ type RateLimits struct {
 	Start int `key:"start" min:"1" max:"100000"`
 	// POST stop.
 	Stop int `key:"stop" min:"1" max:"100000"`
-	// POST restart.
+	// POST restart and reload.
 	Restart int `key:"restart" min:"1" max:"100000"`
-	// POST reload.
-	Reload int `key:"reload" min:"1" max:"100000"`
 	// GET logs.
 	Logs int `key:"logs" min:"1" max:"100000"`
 }

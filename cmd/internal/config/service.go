@@ -20,15 +20,13 @@ type Tree struct {
 	HealthCheck    HealthCheck    `key:"health_check"`
 	AutoRecovery   AutoRecovery   `key:"auto_recovery"`
 	ServiceControl ServiceControl `key:"service_control"`
-	Permissions    Permissions    `key:"permissions"`
-	Audit          Audit          `key:"audit"`
-	Cache          Cache          `key:"cache"`
-	WebSocket      WebSocket      `key:"websocket"`
-	Alerts         Alerts         `key:"alerts"`
-	DegradedMode   DegradedMode   `key:"degraded_mode"`
+	Permissions    Permissions    `key:"permissions" scope:"all"`
+	Audit          Audit          `key:"audit" scope:"all"`
+	Cache          Cache          `key:"cache" scope:"all"`
+	WebSocket      WebSocket      `key:"websocket" scope:"all"`
+	Alerts         Alerts         `key:"alerts" scope:"all"`
+	DegradedMode   DegradedMode   `key:"degraded_mode" scope:"all"`
 	Redis          Redis          `key:"redis"`
-	// Overrides the top-level list for this service.
-	Dependents []string `key:"dependents"`
 }
 
 // Target says which unit on which host, and where its Redis listens.
@@ -206,9 +204,9 @@ type ServiceControl struct {
 	// How long one operation may take.
 	OperationTimeout time.Duration `key:"operation_timeout_seconds"`
 	// On: a stop needs `"confirmation": true`.
-	RequireConfirmationForStop bool `key:"require_confirmation_for_stop"`
+	RequireConfirmationForStop bool `key:"require_confirmation_for_stop" scope:"all"`
 	// How long the confirmation token of a 400 answer lasts.
-	ConfirmationTimeout time.Duration `key:"confirmation_timeout_seconds"`
+	ConfirmationTimeout time.Duration `key:"confirmation_timeout_seconds" scope:"all"`
 	// What is offered at all: start, stop, restart, status, reload.
 	AllowedOperations []string `key:"allowed_operations" oneof:"start|stop|restart|status|reload"`
 	Commands          Commands `key:"commands"`
@@ -313,7 +311,7 @@ type Alerts struct {
 // Channels switch the ways to people on and off.
 type Channels struct {
 	// alert messages on the WebSocket.
-	WebSocket bool `key:"websocket"`
+	WebSocket bool `key:"websocket" scope:"all"`
 	// E-mail through Alertmanager, to `recipients`.
 	Email bool `key:"email"`
 	// SMS through Alertmanager.
