@@ -1,0 +1,63 @@
+import { call, newIdempotencyKey } from './client'
+import type {
+  AuditRecord, Health, Incident, Logs, Operation, OperationResult, Page, Recovery, ServiceRecord, ServiceStatus, Session,
+} from './schema'
+
+// An act is waited for longer than the server's own deadline for it, so that the server's verdict arrives and not our timeout.
+const ACT_TIMEOUT_MS = 90_000
+const SLOW_READ_MS = 15_000
+
+const at = (service: string, rest: string) => `/api/services/${encodeURIComponent(service)}/${rest}`
+
+const query = (params: Record<string, string | number | undefined>) => {
+  const set = Object.entries(params).filter(([, v]) => v !== undefined && v !== '')
+  return set.length === 0 ? '' : `?${new URLSearchParams(set.map(([k, v]) => [k, String(v)])).toString()}`
+}
+
+const mutate = <T>(method: string, path: string, body: unknown, key = newIdempotencyKey(), timeoutMs = 15_000) =>
+  call<T>(method, path, { body, timeoutMs, idempotencyKey: key })
+
+export interface AuditFilter {
+  service?: string
+  user?: string
+  operation?: string
+  result?: string
+  phase?: string
+  cursor?: string
+  limit?: number
+}
+
+/** Every call that the panel makes to the control API. All of them throw ApiError. */
+export const RedisServiceAPI = {
+  signIn: (email: string, password: string) =>
+    mutate<Session>('POST', '/api/auth/login', { email, password }),
+  signOut: () => mutate<null>('POST', '/api/auth/logout', {}),
+  me: () => call<Session>('GET', '/api/auth/me'),
+
+  services: () => call<Page<ServiceRecord>>('GET', '/api/services?limit=1000'),
+  status: (service: string) => call<ServiceStatus>('GET', at(service, 'status')),
+  health: (service: string) => call<Health>('GET', at(service, 'health')),
+
+  operate: (service: string, operation: Operation, key: string, confirmationToken?: string) =>
+    mutate<OperationResult>(
+      'POST', at(service, operation),
+      operation !== 'stop' ? {} : { confirmation: true, ...(confirmationToken ? { confirmation_token: confirmationToken } : {}) },
+      key, ACT_TIMEOUT_MS,
+    ),
+
+  recovery: (service: string) => call<Recovery>('GET', at(service, 'auto-recovery')),
+  setAutoRecovery: (service: string, enabled: boolean, reason: string) =>
+    mutate<Recovery>('PUT', at(service, 'auto-recovery'), { enabled, reason }),
+  resetAutoRecovery: (service: string, reason: string) =>
+    mutate<Recovery>('POST', at(service, 'auto-recovery/reset'), { reason }),
+  startMaintenance: (service: string, until: string, reason: string) =>
+    mutate<unknown>('POST', at(service, 'maintenance'), { until, reason }),
+  endMaintenance: (service: string) => mutate<unknown>('DELETE', at(service, 'maintenance'), undefined),
+
+  incidents: (service: string, cursor?: string) =>
+    call<Page<Incident>>('GET', at(service, `incidents${query({ limit: 20, cursor })}`), { timeoutMs: SLOW_READ_MS }),
+  logs: (service: string, lines: number, level?: string) =>
+    call<Logs>('GET', at(service, `logs${query({ lines, level })}`), { timeoutMs: SLOW_READ_MS }),
+  audit: (filter: AuditFilter) =>
+    call<Page<AuditRecord>>('GET', `/api/audit${query({ ...filter })}`, { timeoutMs: SLOW_READ_MS }),
+}

@@ -1,0 +1,230 @@
+import { defineStore } from 'pinia'
+import { computed, reactive, ref, shallowRef } from 'vue'
+
+import { serverTime } from '@/api/clock'
+import { ApiError } from '@/api/client'
+import { RedisServiceAPI } from '@/api/RedisServiceAPI'
+import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api/schema'
+import { shownState, type Level } from '@/status/status'
+
+import { isHealth, needsRefetch, orderOf, withIncident, withStatus } from './events'
+import { backoff, phaseOf, planAt, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
+import { dial, type Socket } from './socket'
+
+/** One look at the service, for the strip of recent checks. */
+export interface Sample {
+  at: number
+  level: Level
+  latencyMs: number | null
+}
+
+const KEPT_SAMPLES = 60
+const KEPT_EVENTS = 30
+const REFETCH_DELAY_MS = 150
+
+/**
+ * What is known of the one service on the screen and how far it may be believed. It fetches, listens, and reconnects by
+ * itself while a service is followed; it never acts on a service.
+ */
+export const useLive = defineStore('live', () => {
+  const serviceId = ref('')
+  const now = ref(Date.now())
+  const status = shallowRef<ServiceStatus | null>(null)
+  const health = shallowRef<Health | null>(null)
+  const recovery = shallowRef<Recovery | null>(null)
+  const recoveryError = shallowRef<ApiError | null>(null)
+  const samples = shallowRef<Sample[]>([])
+  const events = shallowRef<LiveEvent[]>([])
+  const incident = shallowRef<Incident | null>(null)
+  /** Why the API is taken for unreachable; null while it answers. */
+  const failure = shallowRef<ApiError | null>(null)
+  const stamp = shallowRef<Stamp | null>(null)
+  const link = reactive<Link>({ socketOpen: false, suspectSince: null, heardAt: null })
+
+  const timetable: Timetable = { polling: false, dialling: false, polledAt: 0, retryAt: 0 }
+  let socket: Socket | null = null
+  let socketLostAt: number | null = null
+  let attempt = 0
+  let lastSeq = 0
+  let firstMessage = true
+  let ticker: ReturnType<typeof setInterval> | undefined
+  let refetch: ReturnType<typeof setTimeout> | undefined
+  // Answers that were asked for before the service was changed belong to another page.
+  let generation = 0
+
+  const phase = computed(() => phaseOf(link, now.value))
+  const trust = computed(() =>
+    trustOf(stamp.value, phase.value, staleAfter(status.value?.check_interval_seconds), now.value, serverTime(now.value)),
+  )
+  /** The state as the evidence has it, whatever its age. */
+  const known = computed(() => shownState({ status: status.value, health: health.value, recovery: recovery.value }))
+  /** The state that may be claimed now: never green unless fresh. */
+  const level = computed<Level>(() => (trust.value === 'fresh' ? known.value.level : 'unknown'))
+  const ageMs = computed(() => (stamp.value ? Math.max(0, now.value - stamp.value.heardAt) : null))
+
+  function heard(at = Date.now()): void {
+    link.heardAt = at
+    link.suspectSince = null
+    failure.value = null
+    attempt = 0
+  }
+
+  function sampled(level: Level, latencyMs: number | null): void {
+    samples.value = [...samples.value, { at: Date.now(), level, latencyMs }].slice(-KEPT_SAMPLES)
+  }
+
+  function took(measuredAt: string): void {
+    const measured = Date.parse(measuredAt)
+    const at = Date.now()
+    now.value = at
+    stamp.value = { heardAt: at, measuredAtServer: Number.isNaN(measured) ? serverTime(at) : measured }
+  }
+
+  function lost(error: ApiError, since: number): void {
+    failure.value = error
+    link.suspectSince ??= socketLostAt ?? since
+    timetable.retryAt = Date.now() + backoff(attempt++, Math.random())
+    sampled('unknown', null)
+  }
+
+  /** Fetches everything the page shows. Resolves when done, also when it failed. */
+  async function refresh(): Promise<void> {
+    if (timetable.polling || !serviceId.value) return
+    const id = serviceId.value
+    const mine = generation
+    const startedAt = Date.now()
+    timetable.polling = true
+    timetable.polledAt = startedAt
+    const [s, h, r] = await Promise.allSettled([
+      RedisServiceAPI.status(id), RedisServiceAPI.health(id), RedisServiceAPI.recovery(id),
+    ])
+    if (mine !== generation) return
+    timetable.polling = false
+    const error = asApiError(s) ?? asApiError(h)
+    if (error && (error.unreachable || error.status >= 500)) return lost(error, startedAt)
+    heard()
+    if (s.status === 'fulfilled') {
+      status.value = s.value
+      took(s.value.last_check)
+    }
+    recoveryError.value = asApiError(r)
+    if (r.status === 'fulfilled') recovery.value = r.value
+    if (h.status === 'fulfilled') {
+      health.value = h.value
+      sampled(known.value.level, h.value.response_time_ms)
+    }
+    failure.value = error
+  }
+
+  function asApiError(result: PromiseSettledResult<unknown>): ApiError | null {
+    return result.status === 'rejected' && result.reason instanceof ApiError ? result.reason : null
+  }
+
+  function onMessage(event: LiveEvent): void {
+    const order = orderOf(lastSeq, event.seq)
+    const restarted = firstMessage && order === 'old'
+    firstMessage = false
+    heard()
+    socketLostAt = null
+    if (order === 'old' && !restarted) return
+    if (event.seq) lastSeq = event.seq
+    apply(event)
+    if (order === 'gap' || restarted || needsRefetch(event)) refetchSoon()
+  }
+
+  function apply(event: LiveEvent): void {
+    if (event.type === 'service_status') {
+      status.value = withStatus(status.value, event)
+      took(event.timestamp)
+    } else if (event.type === 'health' && isHealth(event.health)) {
+      health.value = event.health
+      took(event.timestamp)
+      sampled(known.value.level, event.health.response_time_ms)
+    } else {
+      events.value = [event, ...events.value].slice(0, KEPT_EVENTS)
+    }
+    if (event.incident) {
+      incident.value = event.incident
+      recovery.value = withIncident(recovery.value, event.incident)
+    }
+  }
+
+  function refetchSoon(): void {
+    clearTimeout(refetch)
+    refetch = setTimeout(() => void refresh(), REFETCH_DELAY_MS)
+  }
+
+  function openSocket(): void {
+    timetable.dialling = true
+    firstMessage = true
+    const mine = generation
+    socket = dial(serviceId.value, lastSeq, {
+      opened: () => {
+        timetable.dialling = false
+        socketLostAt = null
+        link.socketOpen = true
+        heard()
+      },
+      message: (event) => {
+        if (mine === generation) onMessage(event)
+      },
+      closed: () => {
+        timetable.dialling = false
+        socketLostAt ??= Date.now()
+        link.socketOpen = false
+        timetable.retryAt = Date.now() + backoff(attempt++, Math.random())
+        void refresh()
+      },
+    })
+  }
+
+  /** Does at this moment what the timetable asks for. Called every second, and at once when the device comes back. */
+  function tick(): void {
+    now.value = Date.now()
+    if (!serviceId.value) return
+    const plan = planAt(link, timetable, now.value)
+    if (plan.poll) void refresh()
+    if (plan.dial) openSocket()
+  }
+
+  function retryNow(): void {
+    attempt = 0
+    timetable.retryAt = 0
+    timetable.polledAt = 0
+    if (document.visibilityState !== 'hidden') tick()
+  }
+
+  /** Follows one service and forgets the one before. */
+  function follow(id: string): void {
+    if (serviceId.value === id) return
+    unfollow()
+    serviceId.value = id
+    ticker = setInterval(tick, 1000)
+    window.addEventListener('online', retryNow)
+    document.addEventListener('visibilitychange', retryNow)
+    tick()
+  }
+
+  function unfollow(): void {
+    generation++
+    clearInterval(ticker)
+    clearTimeout(refetch)
+    window.removeEventListener('online', retryNow)
+    document.removeEventListener('visibilitychange', retryNow)
+    socket?.drop()
+    socket = null
+    serviceId.value = ''
+    status.value = health.value = recovery.value = recoveryError.value = failure.value = incident.value = stamp.value = null
+    samples.value = []
+    events.value = []
+    Object.assign(link, { socketOpen: false, suspectSince: null, heardAt: null })
+    Object.assign(timetable, { polling: false, dialling: false, polledAt: 0, retryAt: 0 })
+    socketLostAt = null
+    attempt = lastSeq = 0
+  }
+
+  return {
+    serviceId, now, status, health, recovery, recoveryError, samples, events, incident, failure, stamp, link,
+    phase, trust, known, level, ageMs, follow, unfollow, refresh, retryNow,
+  }
+})

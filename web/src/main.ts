@@ -1,0 +1,21 @@
+import './tokens.css'
+
+import { QueryClient, VueQueryPlugin } from '@tanstack/vue-query'
+import { createPinia } from 'pinia'
+import { createApp } from 'vue'
+
+import App from './App.vue'
+import { createPanelRouter } from './router'
+import { applyTheme, storedTheme } from './theme'
+
+applyTheme(storedTheme())
+
+const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: { networkMode: 'always', retry: false, refetchOnWindowFocus: false, staleTime: 5_000 },
+    // The default would hold a change while the network is away and carry it out when it returns, minutes later.
+    mutations: { networkMode: 'always', retry: false },
+  },
+})
+
+createApp(App).use(createPinia()).use(VueQueryPlugin, { queryClient }).use(createPanelRouter()).mount('#app')

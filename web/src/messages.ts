@@ -1,0 +1,105 @@
+// Every sentence that the panel says in its own words. Sentences in the server's words are shown as they come.
+
+import type { Operation } from './api/schema'
+
+export const acts: Record<Operation, { verb: string; doing: string; past: string; limitSeconds: number }> = {
+  start: { verb: 'Start', doing: 'Starting', past: 'started', limitSeconds: 30 },
+  stop: { verb: 'Stop', doing: 'Stopping', past: 'stopped', limitSeconds: 30 },
+  restart: { verb: 'Restart', doing: 'Restarting', past: 'restarted', limitSeconds: 45 },
+}
+
+export const link = {
+  connecting: 'Connecting…',
+  live: 'Live',
+  polling: 'Live events interrupted, asking every 5 s',
+  reconnecting: 'Reconnecting…',
+  away: 'Offline',
+  updated: (age: string) => `Updated ${age} ago`,
+  never: 'No data yet',
+}
+
+export const outage = {
+  api: (since: string, age: string) =>
+    `Control API unreachable. What you see is from ${since} (${age} ago). Redis itself may be fine. Actions are off.`,
+  apiNothing: 'Control API unreachable. Nothing is known about Redis from here; it may be fine. Actions are off.',
+  host: (host: string) =>
+    `Host ${host} is not reachable over SSH. What systemd says is unknown and nothing can be done there from here.`,
+  stale: (age: string) =>
+    `The control API answers, but its last check of this service is ${age} old. The state is unknown until a new one arrives.`,
+  lastKnown: (word: string) => `Last known: ${word}`,
+  retry: 'Try again now',
+  wayRound: 'Look on the host itself:',
+  copy: 'Copy',
+  copied: 'Copied',
+}
+
+export const reasons = {
+  away: 'the control API is unreachable',
+  stale: 'the state is unknown',
+  connecting: 'the state is not known yet',
+  hostUnreachable: 'the host is not reachable over SSH',
+  signIn: 'sign in first',
+  role: (verb: string, required: string[], mine: string) =>
+    required.length > 0 ? `${verb} needs ${required.join(' or ')}; you are ${mine}` : `your role, ${mine}, may not ${verb.toLowerCase()}`,
+  busy: (who: string, what: string, since: string) => `${who} is running ${what} since ${since}`,
+  ownAct: 'wait for the act in hand',
+  running: 'it is running',
+  notRunning: 'it is not running',
+}
+
+export const confirm = {
+  cancel: 'Cancel',
+  restartTitle: (name: string) => `Restart ${name}?`,
+  restartImpact: (clients: number | null) =>
+    clients === null
+      ? 'All connected clients are disconnected. They are without Redis until it answers again.'
+      : `This drops ${clients} ${clients === 1 ? 'client' : 'clients'}. They are without Redis until it answers again.`,
+  stopTitle: (name: string) => `Stop ${name}?`,
+  stopImpact: (clients: number | null) =>
+    clients === null
+      ? 'All connected clients are disconnected, and Redis stays down.'
+      : `This drops ${clients} ${clients === 1 ? 'client' : 'clients'}, and Redis stays down.`,
+  stopHold: 'Automatic recovery is held until somebody starts it again.',
+  affected: (services: string[]) => `Affected: ${services.join(', ')}.`,
+  affectedUnknown: 'Every service that uses it is affected.',
+  typeName: (name: string) => `Type ${name} to confirm`,
+  again: 'The server asks for another confirmation. Nothing has been done so far.',
+}
+
+export const result = {
+  unknown: (verb: string, why: string) =>
+    `Outcome unknown: ${why} The ${verb.toLowerCase()} may or may not have been carried out. Check the state below before you repeat it.`,
+  busy: (who: string, what: string) => `Not done: ${who} is running ${what} on this service.`,
+  notSentOffline: 'Not sent: this device is offline. Nothing was queued.',
+  denied: (required: string[], mine: string) =>
+    required.length > 0 ? `Not allowed: this needs ${required.join(' or ')}; you are ${mine}.` : `Not allowed for your role, ${mine}.`,
+  took: (s: string) => `Took ${s}.`,
+  terminated: (n: number) => `${n} ${n === 1 ? 'client was' : 'clients were'} disconnected.`,
+  retryAfter: (s: string) => `Try again in ${s}.`,
+  dismiss: 'Dismiss',
+}
+
+export const signIn = {
+  title: 'Sign in',
+  email: 'E-mail',
+  password: 'Password',
+  submit: 'Sign in',
+  working: 'Signing in…',
+  wrong: 'E-mail or password is wrong.',
+  expiredTitle: 'Your session has ended',
+  expiredText: 'What is on the page stays. Sign in again to act.',
+  other: 'Sign in as somebody else',
+}
+
+export const notAvailable = {
+  title: (what: string) => `${what} not available`,
+  missing: 'This server does not offer it.',
+  forbidden: (required: string[], mine: string) =>
+    required.length > 0 ? `It needs ${required.join(' or ')}; you are ${mine}.` : `Your role, ${mine}, may not see it.`,
+  retry: 'Try again',
+}
+
+export const banners = {
+  manual: 'Manual Intervention Required',
+  degraded: (since: string) => `Limited functionality since ${since}: what depends on this Redis runs on its fallbacks.`,
+}

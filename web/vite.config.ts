@@ -1,0 +1,34 @@
+import { fileURLToPath, URL } from 'node:url'
+
+import vue from '@vitejs/plugin-vue'
+import { defineConfig } from 'vite'
+
+// The policy that the control API sends with the panel. The preview server sends it too, so that the browser tests fail on
+// anything that would be refused in production.
+const contentSecurityPolicy = [
+  "default-src 'self'",
+  "base-uri 'none'",
+  "object-src 'none'",
+  "frame-ancestors 'none'",
+  "form-action 'self'",
+].join('; ')
+
+const api = process.env.PANEL_API ?? 'http://127.0.0.1:8001'
+
+export default defineConfig({
+  plugins: [vue()],
+  resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    target: 'es2022',
+    // Nothing becomes a data: address: the policy above refuses them.
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    manifest: 'manifest.json',
+  },
+  server: {
+    proxy: { '/api': { target: api }, '/ws': { target: api, ws: true } },
+  },
+  preview: { headers: { 'Content-Security-Policy': contentSecurityPolicy } },
+})
