@@ -18,6 +18,12 @@ var (
 	ErrNotAllowed = errors.New("operation not allowed")
 	// ErrAudit says that no durable intent could be written, so nothing was done.
 	ErrAudit = errors.New("audit log is not writable")
+	// ErrUnkillable says that a script has written data: Redis refuses to end it.
+	ErrUnkillable = errors.New("the script has written data and cannot be ended")
+	// ErrNoScript says that no script is running.
+	ErrNoScript = errors.New("no script is running")
+	// ErrPast says that the end of a maintenance is not in the future.
+	ErrPast = errors.New("the end is not in the future")
 )
 
 // BusyError refuses an operation because another act on the same unit is in hand.

@@ -1,0 +1,173 @@
+package remediator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/remediator/breaker"
+	"github.com/redis-medic/redis-medic/remediator/ladder"
+	"github.com/redis-medic/redis-medic/remediator/store"
+)
+
+// Kinds of documents in the store.
+const (
+	kindState    = "service_state"
+	kindIncident = "incident"
+	kindDelivery = "webhook_delivery"
+)
+
+// latch is automatic recovery switched off until an admin resets it.
+type latch struct {
+	Code     string    `json:"code"`
+	Text     string    `json:"text"`
+	Advice   string    `json:"advice"`
+	Since    time.Time `json:"since"`
+	Incident string    `json:"incident"`
+}
+
+// pending is a person's operation whose intent is durable and whose outcome is not.
+type pending struct {
+	Operation Operation `json:"operation"`
+	Actor     Actor     `json:"actor"`
+	RequestID string    `json:"request_id"`
+	Since     time.Time `json:"since"`
+}
+
+// memory is what must survive a kill of the process, per service.
+type memory struct {
+	Desired        Desired              `json:"desired"`
+	Disabled       *Hold                `json:"disabled,omitempty"`
+	Maintenance    *Hold                `json:"maintenance,omitempty"`
+	Latch          *latch               `json:"latch,omitempty"`
+	Breaker        breaker.State        `json:"breaker"`
+	Recoveries     []time.Time          `json:"recoveries,omitempty"`
+	Starts         []time.Time          `json:"starts,omitempty"`
+	LastRecovery   time.Time            `json:"last_recovery,omitzero"`
+	RecoveryStatus string               `json:"recovery_status,omitempty"`
+	LastInfo       *health.Info         `json:"last_info,omitempty"`
+	DegradedSince  time.Time            `json:"degraded_since,omitzero"`
+	Handled        map[string]time.Time `json:"handled,omitempty"` // alert episodes that are settled: fingerprint → startsAt
+	Pending        *pending             `json:"pending,omitempty"`
+}
+
+// climbed is the private half of an open incident: how far it has come.
+type climbed struct {
+	Attempts    []ladder.Attempt    `json:"attempts,omitempty"`
+	Denied      map[ladder.Act]bool `json:"denied,omitempty"`
+	Done        map[ladder.Act]bool `json:"done,omitempty"`
+	Finding     *ladder.Finding     `json:"finding,omitempty"`
+	SilentSince time.Time           `json:"silent_since,omitzero"`
+	LoadedAt    time.Time           `json:"loaded_at,omitzero"`
+	LoadPercent float64             `json:"load_percent,omitempty"`
+	WatchUntil  time.Time           `json:"watch_until,omitzero"`
+	LastCode    string              `json:"last_code,omitempty"`
+}
+
+// incidentDoc is an incident as stored.
+type incidentDoc struct {
+	Incident
+	Climbed climbed `json:"climbed"`
+}
+
+// unit is one service at run time.
+type unit struct {
+	svc  Service
+	wake chan struct{} // size 1: a wake-up is a hint, two are one
+
+	mu       sync.Mutex // guards the fields below
+	mem      memory
+	incident *incidentDoc // the open one
+	busy     *Busy
+	alerts   map[string]Alert // firing, by fingerprint
+	down     bool             // the last look found it not serving, by positive evidence; for the storm guard
+}
+
+func newUnit(s Service) *unit {
+	return &unit{svc: s, wake: make(chan struct{}, 1), alerts: map[string]Alert{}, mem: memory{Desired: Desired{Running: true}}}
+}
+
+func (u *unit) poke() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take reserves the unit for one act. It never waits.
+func (u *unit) take(b Busy) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.busy != nil {
+		return &BusyError{Busy: *u.busy}
+	}
+	u.busy = &b
+	return nil
+}
+
+func (u *unit) release() {
+	u.mu.Lock()
+	u.busy = nil
+	u.mu.Unlock()
+	u.poke()
+}
+
+// load reads what the last process left behind.
+func (u *unit) load(ctx context.Context, s store.Documents) error {
+	doc, err := s.Document(ctx, kindState, u.svc.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return fmt.Errorf("read the state of %s: %w", u.svc.ID, err)
+	default:
+		if err := json.Unmarshal(doc.JSON, &u.mem); err != nil {
+			return fmt.Errorf("decode the state of %s: %w", u.svc.ID, err)
+		}
+	}
+	open, _, err := s.ListDocuments(ctx, store.DocumentQuery{Kind: kindIncident, Service: u.svc.ID, OpenOnly: true, Limit: 1})
+	if err != nil {
+		return fmt.Errorf("read the open incident of %s: %w", u.svc.ID, err)
+	}
+	if len(open) > 0 {
+		u.incident = &incidentDoc{}
+		if err := json.Unmarshal(open[0].JSON, u.incident); err != nil {
+			return fmt.Errorf("decode incident %s: %w", open[0].ID, err)
+		}
+	}
+	return nil
+}
+
+// save makes the memory, and the incident where one is given, durable in one transaction. The caller holds u.mu.
+func (u *unit) save(ctx context.Context, s store.Documents, inc *incidentDoc, now time.Time) error {
+	state, err := json.Marshal(u.mem)
+	if err != nil {
+		return fmt.Errorf("encode the state of %s: %w", u.svc.ID, err)
+	}
+	docs := []store.Document{{Kind: kindState, ID: u.svc.ID, Service: u.svc.ID, Open: true, At: now, JSON: state}}
+	if inc != nil {
+		body, err := json.Marshal(inc)
+		if err != nil {
+			return fmt.Errorf("encode incident %s: %w", inc.ID, err)
+		}
+		docs = append(docs, store.Document{Kind: kindIncident, ID: inc.ID, Service: u.svc.ID, Open: !inc.Status.Closed(), At: inc.OpenedAt, JSON: body})
+	}
+	if err := s.PutDocuments(ctx, docs...); err != nil {
+		return fmt.Errorf("store the state of %s: %w", u.svc.ID, err)
+	}
+	return nil
+}
+
+// clone returns a copy of an incident that shares nothing with the original.
+func (i Incident) clone() Incident {
+	i.Steps = slices.Clone(i.Steps)
+	for n := range i.Steps {
+		i.Steps[n].Evidence = maps.Clone(i.Steps[n].Evidence)
+	}
+	return i
+}

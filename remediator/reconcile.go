@@ -1,0 +1,177 @@
+package remediator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// reconcileLoop reads which alerts are active, at start and every few seconds: a webhook that was lost, swallowed by a silence
+// or cut short then costs seconds, not an outage.
+func (r *Remediator) reconcileLoop(ctx context.Context) error {
+	if r.o.Alerts == nil {
+		<-ctx.Done()
+		return nil
+	}
+	t := time.NewTicker(r.o.Reconcile)
+	defer t.Stop()
+	for {
+		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
+			r.metrics.reconciles.WithLabelValues("failure").Inc()
+			r.o.Logger.Warn().Err(err).Msg("reconcile with Alertmanager")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+func (r *Remediator) reconcile(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(r.o.Reconcile, 2*time.Second))
+	defer cancel()
+	asked := time.Now()
+	alerts, err := r.o.Alerts.Alerts(ctx)
+	if err != nil {
+		return err
+	}
+	r.metrics.reconciles.WithLabelValues("success").Inc()
+	r.reconciled.Store(time.Now().UnixNano())
+	byService := map[string]map[string]Alert{}
+	for _, a := range alerts {
+		if a.Labels[labelRemediation] != remediationLadder || !a.Firing {
+			continue
+		}
+		if byService[a.Service] == nil {
+			byService[a.Service] = map[string]Alert{}
+		}
+		byService[a.Service][a.Fingerprint] = a
+	}
+	for _, u := range r.all() {
+		u.setAlerts(byService[u.svc.ID], asked)
+	}
+	return nil
+}
+
+// setAlerts replaces what is known by what Alertmanager says, but for alerts that a webhook brought after we asked.
+func (u *unit) setAlerts(now map[string]Alert, asked time.Time) {
+	if now == nil {
+		now = map[string]Alert{}
+	}
+	u.mu.Lock()
+	for fp, a := range u.alerts {
+		if _, ok := now[fp]; !ok && a.StartsAt.After(asked.Add(-time.Second)) {
+			now[fp] = a
+		}
+	}
+	u.alerts = now
+	work := len(now) > 0 && u.incident == nil
+	u.mu.Unlock()
+	if work {
+		u.poke()
+	}
+}
+
+// pruneLoop drops webhook deliveries and closed incidents that are too old to matter.
+func (r *Remediator) pruneLoop(ctx context.Context) error {
+	const (
+		every           = 10 * time.Minute
+		keepDeliveries  = 24 * time.Hour
+		keepIncidents   = 400 * 24 * time.Hour
+		prunedAtOneTime = 1000
+	)
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			for kind, keep := range map[string]time.Duration{kindDelivery: keepDeliveries, kindIncident: keepIncidents} {
+				if _, err := r.o.Store.PruneDocuments(ctx, kind, now.Add(-keep), prunedAtOneTime); err != nil && ctx.Err() == nil {
+					r.o.Logger.Error().Err(err).Str("kind", kind).Msg("prune")
+				}
+			}
+		}
+	}
+}
+
+// Alertmanager reads active alerts from an Alertmanager's API v2. It is safe for concurrent use.
+type Alertmanager struct {
+	url    string
+	token  func() string
+	client *http.Client
+}
+
+// maxAlertsBody bounds an answer of Alertmanager's API.
+const maxAlertsBody = 16 << 20
+
+// NewAlertmanager returns a reader of the Alertmanager at base, "http://127.0.0.1:9093". token may be nil.
+func NewAlertmanager(base string, token func() string) (*Alertmanager, error) {
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("alertmanager url %q: want http://host:port", base)
+	}
+	q := url.Values{"filter": {labelRemediation + `="` + remediationLadder + `"`}, "active": {"true"}, "silenced": {"true"}, "inhibited": {"true"}}
+	return &Alertmanager{
+		url: strings.TrimSuffix(base, "/") + "/api/v2/alerts?" + q.Encode(), token: token,
+		// The endpoint is ours by configuration; a redirect would carry the token elsewhere.
+		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}, nil
+}
+
+// gettable is the part of Alertmanager's gettableAlert that we read.
+type gettable struct {
+	Fingerprint string            `json:"fingerprint"`
+	Labels      map[string]string `json:"labels"`
+	StartsAt    time.Time         `json:"startsAt"`
+	EndsAt      time.Time         `json:"endsAt"`
+	Status      struct {
+		State       string   `json:"state"`
+		SilencedBy  []string `json:"silencedBy"`
+		InhibitedBy []string `json:"inhibitedBy"`
+	} `json:"status"`
+}
+
+// Alerts implements AlertSource. The error says what Alertmanager answered.
+func (a *Alertmanager) Alerts(ctx context.Context) ([]Alert, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask alertmanager: %w", err)
+	}
+	if a.token != nil && a.token() != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token())
+	}
+	res, err := a.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask alertmanager: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask alertmanager: it answered %s", res.Status)
+	}
+	var list []gettable
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAlertsBody)).Decode(&list); err != nil {
+		return nil, errors.Join(errors.New("read alertmanager's answer"), err)
+	}
+	out := make([]Alert, 0, len(list))
+	for _, g := range list {
+		al := Alert{Fingerprint: g.Fingerprint, Name: g.Labels["alertname"], Service: g.Labels[labelService], Labels: g.Labels,
+			StartsAt: g.StartsAt, EndsAt: g.EndsAt, Firing: true}
+		switch {
+		case len(g.Status.SilencedBy) > 0:
+			al.Suppressed = "silenced"
+		case len(g.Status.InhibitedBy) > 0 || g.Status.State == "suppressed":
+			al.Suppressed = "inhibited"
+		}
+		out = append(out, al)
+	}
+	return out, nil
+}

@@ -1,0 +1,233 @@
+package remediator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/remediator/breaker"
+	"github.com/redis-medic/redis-medic/remediator/store"
+)
+
+// Remediator owns every act on the hosts. New starts nothing; Run works until its context ends. All methods are safe for
+// concurrent use.
+type Remediator struct {
+	o        Options
+	listener net.Listener
+	metrics  *metrics
+
+	mu    sync.RWMutex // guards units and order
+	units map[string]*unit
+	order []string
+
+	heard       atomic.Int64 // unix nanoseconds of the last webhook, of any kind
+	reconciled  atomic.Int64 // unix nanoseconds of the last answer of Alertmanager's API
+	stallUntil  atomic.Int64 // unix nanoseconds: no acts before, our own clock or process stood still
+	running     sync.WaitGroup
+	actions     context.Context // acts run on it: it outlives every request, and Run by the grace time
+	stopActions context.CancelCauseFunc
+}
+
+// New binds the webhook's listener and reads what an earlier process left in the store. The error names the option or the
+// document that is wrong.
+func New(ctx context.Context, o Options) (*Remediator, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	r := &Remediator{o: o, units: map[string]*unit{}}
+	r.actions, r.stopActions = context.WithCancelCause(context.WithoutCancel(ctx))
+	for _, s := range o.Services {
+		u := newUnit(s)
+		if err := u.load(ctx, o.Store); err != nil {
+			return nil, err
+		}
+		r.units[s.ID] = u
+		r.order = append(r.order, s.ID)
+	}
+	r.metrics = newMetrics(r)
+	if o.Listen != "" {
+		l, err := net.Listen("tcp", o.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("remediator listener: %w", err)
+		}
+		r.listener = l
+	}
+	return r, nil
+}
+
+// Addr is the address of the webhook's listener, or nil without one.
+func (r *Remediator) Addr() net.Addr {
+	if r.listener == nil {
+		return nil
+	}
+	return r.listener.Addr()
+}
+
+var errShutdown = errors.New("redis-medic is shutting down")
+
+// Run serves the webhook and works on incidents until ctx ends; then it takes no more work, lets the act in hand go on for the
+// grace time, and returns after every goroutine has ended.
+func (r *Remediator) Run(ctx context.Context) error {
+	if err := r.settleInterrupted(ctx); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, u := range r.all() {
+		g.Go(func() error { return r.work(gctx, u) })
+	}
+	g.Go(func() error { return r.reconcileLoop(gctx) })
+	g.Go(func() error { return r.clockLoop(gctx) })
+	g.Go(func() error { return r.pruneLoop(gctx) })
+	if r.listener != nil {
+		g.Go(func() error { return r.serveWebhook(gctx) })
+	}
+	g.Go(func() error {
+		<-gctx.Done()
+		t := time.AfterFunc(r.o.ShutdownGrace, func() { r.stopActions(errShutdown) })
+		defer t.Stop()
+		r.running.Wait()
+		return nil
+	})
+	err := g.Wait()
+	r.stopActions(errShutdown)
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+		return nil
+	}
+	return err
+}
+
+func (r *Remediator) all() []*unit {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]*unit, 0, len(r.order))
+	for _, id := range r.order {
+		out = append(out, r.units[id])
+	}
+	return out
+}
+
+func (r *Remediator) unit(id string) (*unit, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	u, ok := r.units[id]
+	return u, ok
+}
+
+// State returns what is known of a service; a copy.
+func (r *Remediator) State(service string) (State, bool) {
+	u, ok := r.unit(service)
+	if !ok {
+		return State{}, false
+	}
+	now := time.Now()
+	holds := r.holds(u, now)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := State{
+		Service: service, AutoRecoveryEnabled: u.svc.AutoRecovery && u.mem.Disabled == nil && u.mem.Latch == nil,
+		Desired: u.mem.Desired, Holds: holds, Breaker: breaker.Now(u.mem.Breaker, u.svc.Breaker, now),
+		RecentRecoveries: len(breaker.Keep(u.mem.Recoveries, time.Hour, now)),
+		LastRecovery:     u.mem.LastRecovery, RecoveryStatus: u.mem.RecoveryStatus, DegradedSince: u.mem.DegradedSince,
+	}
+	if u.mem.Latch != nil {
+		s.ManualIntervention, s.ManualReason = true, u.mem.Latch.Text
+	}
+	if u.busy != nil {
+		b := *u.busy
+		s.Busy = &b
+	}
+	if u.incident != nil {
+		i := u.incident.clone()
+		s.Incident = &i
+	}
+	return s, true
+}
+
+// ObserveChange takes a change that the prober saw. A restart that systemd made by itself is recorded here, as it needs no act
+// and no alert; a change of the unit's state wakes an open incident at once.
+func (r *Remediator) ObserveChange(view, previous health.View) {
+	u, ok := r.unit(view.Service)
+	if !ok {
+		return
+	}
+	now, before := view.Samples.Unit, previous.Samples.Unit
+	if now.OK() && before.OK() && now.Unit.NRestarts > before.Unit.NRestarts {
+		r.running.Add(1)
+		go func() {
+			defer r.running.Done()
+			r.recordSelfHealing(u, now.Unit, before.Unit)
+		}()
+	}
+	if info := view.LastKnownInfo; info != nil {
+		u.mu.Lock()
+		u.mem.LastInfo = info
+		u.mu.Unlock()
+	}
+	u.poke()
+}
+
+// Incidents lists a service's incidents, newest first, closed ones too.
+func (r *Remediator) Incidents(ctx context.Context, service, cursor string, limit int) ([]Incident, string, error) {
+	if _, ok := r.unit(service); !ok {
+		return nil, "", ErrUnknownService
+	}
+	docs, next, err := r.o.Store.ListDocuments(ctx, store.DocumentQuery{Kind: kindIncident, Service: service, Cursor: cursor, Limit: limit})
+	if err != nil {
+		return nil, "", fmt.Errorf("list the incidents of %s: %w", service, err)
+	}
+	out := make([]Incident, 0, len(docs))
+	for _, d := range docs {
+		i, err := decodeIncident(d)
+		if err != nil {
+			return nil, "", err
+		}
+		out = append(out, i)
+	}
+	return out, next, nil
+}
+
+// Incident returns one incident, or ErrUnknownIncident.
+func (r *Remediator) Incident(ctx context.Context, id string) (Incident, error) {
+	d, err := r.o.Store.Document(ctx, kindIncident, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return Incident{}, ErrUnknownIncident
+	}
+	if err != nil {
+		return Incident{}, fmt.Errorf("read incident %s: %w", id, err)
+	}
+	return decodeIncident(d)
+}
+
+// SetServices replaces settings of known services, at a reload of the configuration. Services that come or go need a restart of
+// the program; their ids are returned.
+func (r *Remediator) SetServices(services []Service) (needRestart []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := map[string]bool{}
+	for _, s := range services {
+		known[s.ID] = true
+		u, ok := r.units[s.ID]
+		if !ok {
+			needRestart = append(needRestart, s.ID)
+			continue
+		}
+		u.mu.Lock()
+		u.svc = s
+		u.mu.Unlock()
+	}
+	for _, id := range r.order {
+		if !known[id] {
+			needRestart = append(needRestart, id)
+		}
+	}
+	slices.Sort(needRestart)
+	return needRestart
+}
