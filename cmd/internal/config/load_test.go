@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/redis-medic/redis-medic/controlapi/rbac"
 )
 
 // folder returns a folder with the files that the configurations under testdata name.
@@ -337,4 +339,24 @@ func FuzzLoadNeverPanics(f *testing.F) {
 		d := &decoder{file: "fuzz.yml", dir: "/nonexistent", lines: map[string]int{}}
 		d.decode(root)
 	})
+}
+
+func TestThePermissionsAreThoseOfTheControlAPI(t *testing.T) {
+	full := Permissions{}
+	v := reflect.ValueOf(&full).Elem()
+	for i := range v.NumField() {
+		v.Field(i).Set(reflect.ValueOf([]string{"admin"}))
+	}
+	got := full.Map()
+	for _, p := range rbac.Permissions() {
+		if got[string(p)] == nil {
+			t.Errorf("permission %s cannot be configured", p)
+		}
+	}
+	if len(got) != len(rbac.Permissions()) {
+		t.Errorf("%d permissions in the file, %d in the control API", len(got), len(rbac.Permissions()))
+	}
+	if m := (Permissions{Start: []string{}}).Map(); m["start"] == nil || m["stop"] != nil {
+		t.Errorf("an empty list must stay, a missing one must not: %v", m)
+	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -238,19 +239,36 @@ type Permissions struct {
 	Restart []string `key:"restart" oneof:"admin|operator|viewer"`
 	// POST reload.
 	Reload []string `key:"reload" oneof:"admin|operator|viewer"`
-	// GET status and the live events.
+	// GET status, services and degradation.
 	Status []string `key:"status" oneof:"admin|operator|viewer|anonymous"`
 	// GET health.
 	Health []string `key:"health" oneof:"admin|operator|viewer|anonymous"`
-	// GET logs.
+	// GET logs, and the evidence of incidents.
 	Logs []string `key:"logs" oneof:"admin|operator|viewer"`
+	// See whether and why auto-recovery acts.
+	AutoRecovery []string `key:"auto_recovery" oneof:"admin|operator|viewer"`
+	// Begin and end maintenance.
+	Maintenance []string `key:"maintenance" oneof:"admin|operator|viewer"`
+	// GET incidents.
+	Incidents []string `key:"incidents" oneof:"admin|operator|viewer|anonymous"`
+	// Read the audit log.
+	Audit []string `key:"audit" oneof:"admin|operator|viewer"`
+	// Change or reset auto-recovery, reload the configuration.
+	Configure []string `key:"configure" oneof:"admin|operator|viewer"`
+	// The WebSocket.
+	Live []string `key:"live" oneof:"admin|operator|viewer"`
 }
 
-// Map returns the permissions by their names in the file.
+// Map returns the permissions that the file sets or the document gives, by their names in the file. What is not in it keeps the
+// default of the control API.
 func (p Permissions) Map() map[string][]string {
-	return map[string][]string{
+	out := map[string][]string{
 		"start": p.Start, "stop": p.Stop, "restart": p.Restart, "reload": p.Reload, "status": p.Status, "health": p.Health, "logs": p.Logs,
+		"auto_recovery": p.AutoRecovery, "maintenance": p.Maintenance, "incidents": p.Incidents, "audit": p.Audit,
+		"configure": p.Configure, "live": p.Live,
 	}
+	maps.DeleteFunc(out, func(_ string, roles []string) bool { return roles == nil })
+	return out
 }
 
 // Audit says where every attempt is recorded.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"runtime"
+)
+
+const defaultConfig = "/etc/redis-medic/redis-medic.yml"
+
+// subcommands is the table of everything that the program can do.
+func subcommands() []subcommand {
+	return []subcommand{
+		{"check-config", "[FILE]", "say everything that is wrong with a configuration file", checkConfig},
+		{"hash-password", "", "make a password hash for the configuration", hashPassword},
+		{"version", "", "print the version", printVersion},
+	}
+}
+
+// newFlags makes the flag set of a subcommand. Faults are written to the console's error output.
+func newFlags(c console, name, args string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(c.err)
+	f.Usage = func() {
+		fmt.Fprintf(c.err, "usage: redis-medic %s %s\n", name, args)
+		f.PrintDefaults()
+	}
+	return f
+}
+
+// parse parses the arguments of a subcommand that takes at most so many words.
+func parse(f *flag.FlagSet, args []string, most int) error {
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if f.NArg() > most {
+		fmt.Fprintf(f.Output(), "redis-medic %s: unexpected argument %q\n", f.Name(), f.Arg(most))
+		f.Usage()
+		return errUsage
+	}
+	return nil
+}
+
+func printVersion(_ context.Context, c console, args []string) error {
+	if err := parse(newFlags(c, "version", ""), args, 0); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "redis-medic %s (%s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}
