@@ -36,7 +36,7 @@ func prepareDir(dir string, log zerolog.Logger) error {
 	if err := syscall.Statfs(dir, &sfs); err != nil {
 		return fmt.Errorf("look at the file system of %s: %w", dir, err)
 	}
-	if name, ok := networkFS[int64(uint32(sfs.Type))]; ok { //nolint:unconvert // Type is 32 bits wide on some platforms
+	if name, ok := networkFS[int64(uint32(sfs.Type))]; ok {
 		return fmt.Errorf("data directory %s is on a network file system (%s): a local disk is needed", dir, name)
 	}
 	info, err := os.Stat(dir)

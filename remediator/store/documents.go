@@ -164,7 +164,7 @@ type cursor struct {
 
 // String encodes a cursor for a URL.
 func (c cursor) String() string {
-	b, _ := json.Marshal(c) //nolint:errchkjson // a number and a string always encode
+	b, _ := json.Marshal(c) // a number and a string always encode
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

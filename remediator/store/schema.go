@@ -107,7 +107,7 @@ func step(ctx context.Context, db *sql.DB, ddl string, version int) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it is a no-op
+	defer tx.Rollback()
 	if _, err := tx.ExecContext(ctx, ddl); err != nil {
 		return err
 	}
