@@ -1,0 +1,174 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// DiskFull fills the file system of the data folder and lets a save fail, so that Redis answers MISCONF.
+func (r *Redis) DiskFull(ctx context.Context) error {
+	// Something to save, or else the save could fit into what a page of the file system leaves.
+	if _, err := r.RedisCLI(ctx, "SET", "lab:filler", "x"); err != nil {
+		return err
+	}
+	fill := "dd if=/dev/zero of=" + r.DataDir + "/lab.fill bs=1M 2>/dev/null || :\n" +
+		"[ \"$(df --output=avail " + r.DataDir + " | tail -n 1)\" -eq 0 ]"
+	if _, err := r.host.Exec(ctx, fill); err != nil {
+		return err
+	}
+	if _, err := r.RedisCLI(ctx, "BGSAVE"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "MISCONF")
+}
+
+// DiskFree makes room again and lets a save succeed, so that Redis answers PONG.
+func (r *Redis) DiskFree(ctx context.Context) error {
+	if _, err := r.host.Exec(ctx, "rm -f "+r.DataDir+"/lab.fill"); err != nil {
+		return err
+	}
+	if _, err := r.RedisCLI(ctx, "BGSAVE"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "PONG")
+}
+
+// slowKeys is how many keys a slow load reads. Each is big enough that Redis answers clients after it.
+const slowKeys = 400
+
+// SlowLoad saves some keys, makes Redis wait for each while it loads so that loading takes about the given time, and kills the
+// process. It returns when Redis answers LOADING.
+func (r *Redis) SlowLoad(ctx context.Context, d time.Duration) error {
+	populate := "for i=1," + strconv.Itoa(slowKeys) + " do redis.call('SET','lab:slow:'..i,string.rep(tostring(i),1024)) end"
+	for _, args := range [][]string{{"EVAL", populate, "0"}, {"CONFIG", "SET", "rdbcompression", "no"}, {"SAVE"}} {
+		if _, err := r.RedisCLI(ctx, args...); err != nil {
+			return err
+		}
+	}
+	delay := (d / slowKeys).Microseconds()
+	if err := r.AppendConfig(ctx, fmt.Sprintf("key-load-delay %d\nloading-process-events-interval-bytes 1024", delay)); err != nil {
+		return err
+	}
+	if err := r.Kill9(ctx); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "LOADING")
+}
+
+// FastLoad ends SlowLoad at once: the configuration is put back and Redis started again, with the same data.
+func (r *Redis) FastLoad(ctx context.Context) error {
+	if err := r.FixConfig(ctx); err != nil {
+		return err
+	}
+	if err := r.systemctl(ctx, "kill --signal=SIGKILL"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "PONG")
+}
+
+// BusyScript runs a script that reads only and never ends: Redis answers BUSY, and SCRIPT KILL helps.
+func (r *Redis) BusyScript(ctx context.Context) error {
+	return r.busy(ctx, "while true do redis.call('GET','lab:busy') end")
+}
+
+// BusyScriptWrite runs a script that has written and never ends: Redis answers BUSY, and SCRIPT KILL is refused.
+func (r *Redis) BusyScriptWrite(ctx context.Context) error {
+	return r.busy(ctx, "redis.call('SET','lab:busy','1') while true do end")
+}
+
+// busy starts a script in a client of its own. Redis answers BUSY only after a while (5 s by default), so that is shortened.
+func (r *Redis) busy(ctx context.Context, script string) error {
+	if _, err := r.RedisCLI(ctx, "CONFIG", "SET", "busy-reply-threshold", "100"); err != nil {
+		return err
+	}
+	if err := r.client(ctx, "busy", "EVAL", script, "0"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "BUSY")
+}
+
+// EndBusy ends a busy script: SCRIPT KILL, or a kill of the process when the script has written.
+func (r *Redis) EndBusy(ctx context.Context) error {
+	reply, err := r.RedisCLI(ctx, "SCRIPT", "KILL")
+	if err != nil || reply != "OK" {
+		if err := r.systemctl(ctx, "kill --signal=SIGKILL"); err != nil {
+			return err
+		}
+	}
+	return r.untilReply(ctx, "PONG")
+}
+
+// client starts a redis-cli on the host that goes on in the background until the host is reset or EndClient is called.
+func (r *Redis) client(ctx context.Context, name string, args ...string) error {
+	script := "systemd-run --quiet --collect --unit=" + r.clientUnit(name) + " --setenv=REDISCLI_AUTH=\"$REDISCLI_AUTH\"" +
+		" redis-cli --no-auth-warning -p " + strconv.Itoa(r.Port)
+	for _, a := range args {
+		script += " " + quote(a)
+	}
+	_, err := r.host.Exec(ctx, script)
+	return err
+}
+
+func (r *Redis) clientUnit(name string) string { return "lab-" + name + "-" + strconv.Itoa(r.Port) }
+
+// MaxClients lowers the limit of clients to one and takes that one, so that every new client is told that the limit is reached.
+// Clients that are connected stay.
+func (r *Redis) MaxClients(ctx context.Context) error {
+	if err := r.client(ctx, "holder", "SUBSCRIBE", "lab:holder"); err != nil {
+		return err
+	}
+	err := r.until(ctx, "the holder is connected", func(ctx context.Context) error {
+		n, err := r.RedisCLI(ctx, "PUBLISH", "lab:holder", "x")
+		if err == nil && n != "1" {
+			err = errors.New("nobody listens")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := r.RedisCLI(ctx, "CONFIG", "SET", "maxclients", "1"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "max number of clients")
+}
+
+// MoreClients ends MaxClients. When other clients keep the one place taken, it restarts Redis.
+func (r *Redis) MoreClients(ctx context.Context) error {
+	if _, err := r.host.Exec(ctx, "systemctl stop "+r.clientUnit("holder")+".service"); err != nil {
+		return err
+	}
+	brief, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := poll(brief, 2*time.Second, "raise maxclients", func(ctx context.Context) error {
+		reply, err := r.RedisCLI(ctx, "CONFIG", "SET", "maxclients", "10000")
+		if err == nil && reply != "OK" {
+			err = errors.New(reply)
+		}
+		return err
+	})
+	if err != nil {
+		if err := r.systemctl(ctx, "restart"); err != nil {
+			return err
+		}
+	}
+	return r.untilReply(ctx, "PONG")
+}
+
+// DebugSleep blocks Redis for a while; it returns when Redis no longer answers.
+func (r *Redis) DebugSleep(ctx context.Context, d time.Duration) error {
+	if err := r.client(ctx, "sleep", "DEBUG", "SLEEP", fmt.Sprintf("%.3f", d.Seconds())); err != nil {
+		return err
+	}
+	return r.until(ctx, "does not answer", func(ctx context.Context) error {
+		brief, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		if r.ping(brief) == nil {
+			return errors.New("still answers")
+		}
+		return nil
+	})
+}
