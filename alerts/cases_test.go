@@ -12,7 +12,7 @@ func healthyPage() map[string]string {
 		`redis_up{service="redis"}`:                                                             "1",
 		`redis_host_reachable{service="redis"}`:                                                 "1",
 		`redis_health_check_consecutive_failures{service="redis",check="connectivity"}`:         "0",
-		`redis_health_check_duration_seconds{service="redis",check="connectivity"}`:             "0.001",
+		`redis_ping_duration_seconds{service="redis"}`:                                          "0.001",
 		`redis_health_threshold{service="redis",signal="ping_failures",severity="critical"}`:    "3",
 		`redis_health_threshold{service="redis",signal="ping_seconds",severity="warning"}`:      "0.1",
 		`redis_health_threshold{service="redis",signal="memory_bytes",severity="warning"}`:      "3000",
@@ -50,6 +50,13 @@ func healthyPage() map[string]string {
 		page[status(s)] = "0"
 	}
 	page[status("healthy")] = "1"
+	for _, c := range []string{"host_key_changed", "host_auth", "host_denied"} {
+		page[reason(c)] = "0"
+	}
+	for _, l := range []string{"loaded", "masked", "not-found", "bad-setting", "error"} {
+		page[loaded(l)] = "0"
+	}
+	page[loaded("loaded")] = "1"
 	for _, h := range []string{"stopped_by_operator", "maintenance", "disabled", "latched", "breaker_open", "storm"} {
 		page[hold(h)] = "0"
 	}
@@ -61,7 +68,11 @@ func unit(state string) string {
 }
 func reply(r string) string  { return fmt.Sprintf(`redis_ping_reply{service="redis",reply=%q}`, r) }
 func status(s string) string { return fmt.Sprintf(`redis_health_status{service="redis",status=%q}`, s) }
-func hold(r string) string   { return fmt.Sprintf(`redis_service_hold{service="redis",reason=%q}`, r) }
+func reason(c string) string { return fmt.Sprintf(`redis_health_reason{service="redis",code=%q}`, c) }
+func loaded(s string) string {
+	return fmt.Sprintf(`systemd_unit_load_state{service="redis",name="redis-server.service",type="service",state=%q}`, s)
+}
+func hold(r string) string { return fmt.Sprintf(`redis_service_hold{service="redis",reason=%q}`, r) }
 
 const (
 	up       = `redis_up{service="redis"}`
@@ -193,10 +204,10 @@ func answerCases() []ruleCase {
 		{alert: "RedisProbeFailing", name: "fires when the name cannot be resolved",
 			series: becomes("dns", 5, map[string]string{up: "1*5 0"}), at: []moment{at(34), at(36, "RedisProbeFailing/warning")}},
 		{alert: "RedisSlow", name: "fires when every PING of half a minute was slow, half a minute later",
-			series: map[string]string{`redis_health_check_duration_seconds{service="redis",check="connectivity"}`: "0.001*5 0.2*100 0.001"},
+			series: map[string]string{`redis_ping_duration_seconds{service="redis"}`: "0.001*5 0.2*100 0.001"},
 			at:     []moment{at(60), at(66, "RedisSlow/warning"), at(110)}},
 		{alert: "RedisSlow", name: "rests when a single PING was slow",
-			series: map[string]string{`redis_health_check_duration_seconds{service="redis",check="connectivity"}`: "0.001*5 0.2 0.001*40 0.2"},
+			series: map[string]string{`redis_ping_duration_seconds{service="redis"}`: "0.001*5 0.2 0.001*40 0.2"},
 			at:     []moment{at(20), at(45), at(120, "RedisSlow/warning")}},
 		{alert: "RedisPersistenceFailing", name: "fires when the last save failed",
 			series: map[string]string{`redis_rdb_last_bgsave_status{service="redis"}`: "1*5 0*60 1"},
@@ -258,6 +269,17 @@ func unitCases() []ruleCase {
 	return []ruleCase{
 		{alert: "RedisHostAccessLost", name: "fires when SSH is gone and Redis answers", step: 15,
 			series: map[string]string{host: "1*4 0"}, at: []moment{at(105), at(135, "RedisHostAccessLost/warning")}},
+		{alert: "RedisHostKeyChanged", name: "fires at once",
+			series: map[string]string{reason("host_key_changed"): "0*5 1*5 0"},
+			at:     []moment{at(20), at(25, "RedisHostKeyChanged/critical"), at(50)}, step: 5},
+		{alert: "RedisHostAccessDenied", name: "fires after half a minute", step: 5,
+			series: map[string]string{reason("host_denied"): "0*5 1"}, at: []moment{at(50), at(60, "RedisHostAccessDenied/warning")}},
+		{alert: "RedisUnitMasked", name: "fires at once", step: 5,
+			series: map[string]string{loaded("loaded"): "1*5 0", loaded("masked"): "0*5 1"},
+			at:     []moment{at(20), at(25, "RedisUnitMasked/warning")}},
+		{alert: "RedisUnitMissing", name: "fires at once", step: 5,
+			series: map[string]string{loaded("loaded"): "1*5 0", loaded("not-found"): "0*5 1"},
+			at:     []moment{at(20), at(25, "RedisUnitMissing/critical")}},
 		{alert: "RedisUnitStuck", name: "fires when a stop does not end", step: 15,
 			series: leavesActive("deactivating", 4, map[string]string{
 				up: "1*4 0", reply("pong"): "1*4 0", reply("timeout"): "0*4 1", failures: "0*4 1 2 3",

@@ -10,6 +10,11 @@ func replied(classes string) string {
 	return fmt.Sprintf(`max by (service) (redis_ping_reply{reply=~"%s"}) == 1`, classes)
 }
 
+// because is true of services whose verdict has one of these reasons.
+func because(codes string) string {
+	return fmt.Sprintf(`max by (service) (redis_health_reason{code=~"%s"}) == 1`, codes)
+}
+
 // over compares a value that has one series per service with its threshold for a severity. A threshold of a service that has
 // none is an absent series: the comparison is empty then.
 func over(value, signal string, severity Severity) string {
@@ -66,7 +71,7 @@ func answerGroup() Group {
 			},
 			{
 				Name: "RedisSlow", Severity: Warning, For: 30 * time.Second,
-				Expr: over(`min by (service) (min_over_time(redis_health_check_duration_seconds{check="connectivity"}[30s]))`, "ping_seconds", Warning) +
+				Expr: over(`min by (service) (min_over_time(redis_ping_duration_seconds[30s]))`, "ping_seconds", Warning) +
 					"\nand on (service)\n  (" + replied("pong") + ")",
 				Summary: "Redis {{ $labels.service }} answers slowly",
 				Description: `Every PING of the last minute took longer than the threshold ({{ $value | humanizeDuration }}). Look for slow
@@ -171,6 +176,34 @@ func unitGroup() Group {
 				Summary: "redis-medic cannot log in to the host of Redis {{ $labels.service }}",
 				Description: `Redis {{ $labels.service }} answers, but SSH to its host fails: should Redis fail now, it could not be repaired from
 					here. Run redis-medic doctor; it names the broken step.`,
+			},
+			{
+				Name: "RedisHostKeyChanged", Severity: Critical,
+				Expr:    because("host_key_changed"),
+				Summary: "The host of Redis {{ $labels.service }} shows another key than the known one",
+				Description: `Either the host was installed anew or somebody stands in between. redis-medic does not log in and repairs nothing there
+					until a person has compared the key and put it into known_hosts.`,
+			},
+			{
+				Name: "RedisHostAccessDenied", Severity: Warning, For: 30 * time.Second,
+				Expr:    because("host_auth|host_denied"),
+				Summary: "redis-medic may not do its work on the host of Redis {{ $labels.service }}",
+				Description: `The host answers but refuses our key or one of our commands: should Redis fail now, it could not be repaired. Run
+					redis-medic doctor; it prints the missing line.`,
+			},
+			{
+				Name: "RedisUnitMasked", Severity: Warning,
+				Expr:    `max by (service) (systemd_unit_load_state{state="masked"}) == 1`,
+				Summary: "The unit of Redis {{ $labels.service }} is masked",
+				Description: `Somebody masked the unit of {{ $labels.service }}, which forbids every start. redis-medic respects that and never
+					unmasks.`,
+			},
+			{
+				Name: "RedisUnitMissing", Severity: Critical,
+				Expr:    `max by (service) (systemd_unit_load_state{state=~"not-found|bad-setting|error"}) == 1`,
+				Summary: "systemd cannot load the unit of Redis {{ $labels.service }}",
+				Description: `The unit of {{ $labels.service }} does not exist on its host or has an error in it. Compare service.systemd_unit with
+					systemctl list-unit-files.`,
 			},
 			{
 				Name: "RedisUnitStuck", Severity: Critical, For: 2 * time.Minute,

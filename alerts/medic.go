@@ -16,7 +16,7 @@ func recoveryGroup() Group {
 		Alerts: []Alert{
 			{
 				Name: "RedisRecoveryAttempted", Severity: Warning,
-				Expr:    `sum by (service, level) (increase(redis_medic_recoveries_total[5m])) > 0`,
+				Expr:    `sum by (service, level) (increase(redis_medic_recovery_attempts_total[5m])) > 0`,
 				Summary: "redis-medic acted on Redis {{ $labels.service }} ({{ $labels.level }})",
 				Description: `Automatic recovery of level {{ $labels.level }} ran on {{ $labels.service }} within the last five minutes. The timeline of
 					the incident says what was seen, done and verified.`,
@@ -79,19 +79,91 @@ func recoveryGroup() Group {
 	}
 }
 
-// chainGroup watches the chain that watches Redis.
+// chainGroup watches the chain that watches Redis: what is broken here is not seen when it is needed.
 func chainGroup() Group {
 	return Group{
 		Name:     "redis_medic_chain",
 		Interval: 15 * time.Second,
-		Alerts: []Alert{
+		Alerts: append(heartbeatAlerts(), []Alert{
 			{
-				Name: "RedisMedicWatchdog", Severity: Info, Self: true,
-				Expr:    `vector(1)`,
-				Summary: "The alert chain is alive",
-				Description: `This alert always fires. It travels from Prometheus through Alertmanager to redis-medic; when it stops arriving,
-					RedisMedicChainBroken tells.`,
+				Name: "RedisMedicProbeStalled", Severity: Critical,
+				Expr: `time() - max by (service) (redis_health_check_timestamp_seconds{check="connectivity"}) > 180`,
+				For:  30 * time.Second, Summary: "Redis {{ $labels.service }} is no longer probed",
+				Description: `The last PING to {{ $labels.service }} was sent {{ $value | humanizeDuration }} ago. What the metrics say of it is old.
+					Look at the log of redis-medic and restart it.`,
 			},
+			{
+				Name: "RedisMedicCrashLooping", Severity: Critical, Self: true, Keep: 10 * time.Minute,
+				Expr:    `max by (job) (changes(process_start_time_seconds{job=~"redis-medic.*"}[15m])) > 2`,
+				Summary: "redis-medic keeps restarting",
+				Description: `redis-medic was started {{ $value }} times within fifteen minutes. Incidents survive a restart, but each one costs
+					seconds. Its journal says why it ended.`,
+			},
+			{
+				Name: "RedisMedicAuditFailing", Severity: Critical, Self: true, Keep: time.Minute,
+				Expr: `sum(increase(redis_medic_audit_write_failures_total[2m])) > 0` + "\nor\n" +
+					`max(redis_service_hold{reason="audit_failed"}) == 1`,
+				Summary: "The audit log cannot be written",
+				Description: `redis-medic cannot record what it does, so it refuses acts of people and does none itself. Free the disk that holds
+					the audit log and the store; it resumes by itself.`,
+			},
+			{
+				Name: "RedisMedicRulesFailing", Severity: Critical, Self: true, Keep: time.Minute,
+				Expr:    `sum(increase(prometheus_rule_evaluation_failures_total{rule_group=~".*redis_.*"}[2m])) > 0`,
+				Summary: "Prometheus cannot evaluate the rules of redis-medic",
+				Description: `Evaluations of the rule groups of redis-medic fail, so outages may go unseen. Prometheus names the rule on its page
+					/rules.`,
+			},
+		}...),
+	}
+}
+
+// heartbeatAlerts watch the way from Prometheus over Alertmanager to the webhook.
+func heartbeatAlerts() []Alert {
+	return []Alert{
+		{
+			Name: "RedisMedicWatchdog", Severity: Info, Self: true,
+			Expr:    `vector(1)`,
+			Summary: "The alert chain is alive",
+			Description: `This alert always fires. It travels from Prometheus through Alertmanager to redis-medic; when it stops arriving,
+				RedisMedicChainBroken tells.`,
+		},
+		{
+			Name: "RedisMedicChainBroken", Severity: Critical, Self: true, For: 2 * time.Minute,
+			Expr: `time() - max(redis_medic_webhook_last_timestamp_seconds) > 180` + "\nor\n" +
+				`absent(redis_medic_webhook_last_timestamp_seconds)` + "\n  and on ()\n" + `(max(up{job=~"redis-medic.*"}) == 1)`,
+			Summary: "Alerts no longer reach redis-medic",
+			Description: `The heartbeat has not arrived for minutes. redis-medic still reads Alertmanager every few seconds, but the webhook is
+				broken: compare its URL, its token and the log of Alertmanager.`,
+		},
+		{
+			Name: "RedisMedicWebhookFailing", Severity: Critical, Self: true, Keep: time.Minute,
+			Expr: `sum(increase(alertmanager_notifications_failed_total{integration="webhook"}[2m])) > 0` + "\nor\n" +
+				`sum(increase(redis_medic_webhook_requests_total{code=~"5.."}[2m])) > 0`,
+			Summary: "Alertmanager cannot deliver to redis-medic",
+			Description: `Deliveries to the webhook fail. Alertmanager repeats them; redis-medic also asks it by itself. 401 is a wrong token, 503
+				a store that cannot be written, no answer a wrong address.`,
+		},
+		{
+			Name: "RedisMedicWebhookDenied", Severity: Warning, Self: true, Keep: 5 * time.Minute,
+			Expr:    `sum(increase(redis_medic_webhook_requests_total{code=~"401|403"}[5m])) > 0`,
+			Summary: "Somebody calls the webhook without the right token",
+			Description: `About {{ $value | humanize }} requests to the webhook had no valid token in the last five minutes. Either Alertmanager's
+				credentials_file is out of date, or somebody else knocks.`,
+		},
+		{
+			Name: "RedisMedicAlertmanagerUnread", Severity: Warning, Self: true, For: time.Minute,
+			Expr:    `time() - max(redis_medic_reconcile_last_timestamp_seconds) > 60`,
+			Summary: "redis-medic cannot read Alertmanager's alerts",
+			Description: `The last reading of Alertmanager's active alerts is {{ $value | humanizeDuration }} old. Without it silences are not seen and
+				a lost webhook is not made up for. Check remediator.alertmanager.url.`,
+		},
+		{
+			Name: "RedisMedicNotificationsFailing", Severity: Critical, Self: true, Keep: time.Minute,
+			Expr: `sum(increase(prometheus_notifications_errors_total[2m])) > 0` + "\nor\n" +
+				`sum(increase(prometheus_notifications_dropped_total[2m])) > 0`,
+			Summary:     "Prometheus cannot send alerts to Alertmanager",
+			Description: `Alerts are lost between Prometheus and Alertmanager: neither redis-medic nor a person hears of an outage by this way.`,
 		},
 	}
 }

@@ -265,7 +265,7 @@ func unitTest(c ruleCase) testGroup {
 }
 
 // expand turns "1*3 0" into what promtool reads: three samples of 1, then 0 to the end. "0+2" counts up by 2 to the end; "_" is
-// a missing sample.
+// a missing sample; "0+2x5" is promtool's own way to write six samples.
 func expand(values string, last int) string {
 	fields := strings.Fields(values)
 	left := last
@@ -282,6 +282,8 @@ func expand(values string, last int) string {
 		switch {
 		case value == "_":
 			out = append(out, fmt.Sprintf("_x%d", n))
+		case strings.Contains(value, "x"):
+			out = append(out, value)
 		case strings.Contains(value, "+"):
 			out = append(out, fmt.Sprintf("%sx%d", value, max(n-1, 0)))
 		default:
