@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/redis-medic/redis-medic/controlapi/rbac"
+	"github.com/redis-medic/redis-medic/deploy"
 )
 
 // folder returns a folder with the files that the configurations under testdata name.
@@ -19,7 +20,7 @@ func folder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{
-		"key": 0o600, "known_hosts": 0o644, "token": 0o600, "secret": 0o600, "open": 0o644, "writable": 0o666, "empty": 0o600, "pem": 0o644,
+		"key": 0o600, "known_hosts": 0o644, "token": 0o600, "redis_password": 0o600, "admin_password": 0o600, "operator_password": 0o600, "viewer_password": 0o600, "secret": 0o600, "open": 0o644, "writable": 0o666, "empty": 0o600, "pem": 0o644,
 		"autobot_key": 0o600, "webhook_token": 0o600, "jwt_secret": 0o600, "backend_token": 0o600,
 	} {
 		content := strings.Repeat("x", 40) + "\n"
@@ -358,5 +359,30 @@ func TestThePermissionsAreThoseOfTheControlAPI(t *testing.T) {
 	}
 	if m := (Permissions{Start: []string{}}).Map(); m["start"] == nil || m["stop"] != nil {
 		t.Errorf("an empty list must stay, a missing one must not: %v", m)
+	}
+}
+
+// The file that users start from must be good, and must mean what the defaults and the document say.
+func TestTheShippedFileLoads(t *testing.T) {
+	data, err := deploy.Render(deploy.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadText(t, string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) != 0 {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+	want := defaultTree()
+	got := c.Services[0].Tree
+	want.Service.IP, want.Service.LogFile, want.Service.DataDir = got.Service.IP, got.Service.LogFile, got.Service.DataDir
+	want.Audit.LogFile = "/var/lib/redis-medic/" + want.Audit.LogFile
+	want.Redis = got.Redis
+	full := Service{ID: "redis", Tree: want}
+	resolve(&full)
+	if diff := cmp.Diff(full.Tree, got, cmp.Comparer(func(a, b Command) bool { return a == b })); diff != "" {
+		t.Errorf("the shipped file differs from the defaults (-default +file):\n%s", diff)
 	}
 }
