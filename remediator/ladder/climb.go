@@ -101,6 +101,8 @@ func hard(in Input) (code, text string, acts []Act) {
 		return "busy_script", "a script that has written is running: Redis would not obey a stop, and killing it loses data", nil
 	case u.Transient():
 		return "transient", "systemd is at work on the unit", nil
+	case tried(in, Hard):
+		return "tried", "a restart failed in this incident", nil
 	case u.Down() && !tried(in, Standard):
 		return "start_first", "a start is gentler and was not tried", nil
 	case u.Down() && !in.Denied[ResetFailed] && u.ActiveState == "failed":

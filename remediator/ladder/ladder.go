@@ -357,7 +357,8 @@ func gatePace(in Input, set Settings) *Decision {
 		return critical("recovery_loop", "it was recovered too often in a short time and fails again",
 			"find out why it keeps failing; then reset automatic recovery")
 	}
-	n := len(in.Attempts)
+	tried := done(in.Attempts)
+	n := len(tried)
 	if set.MaxAttempts > 0 && n >= set.MaxAttempts {
 		return critical("attempts_exhausted", "every attempt to bring it back failed", "look at the evidence and repair it by hand")
 	}
@@ -366,7 +367,7 @@ func gatePace(in Input, set Settings) *Decision {
 		for range n - 1 {
 			delay *= max(set.Backoff, 1)
 		}
-		if left := in.Attempts[n-1].At.Add(time.Duration(delay)).Sub(in.Now); left > 0 {
+		if left := tried[n-1].At.Add(time.Duration(delay)).Sub(in.Now); left > 0 {
 			return wait(min(left, keepLooking), "retry_delay", "waiting before the next attempt")
 		}
 	}
@@ -374,6 +375,17 @@ func gatePace(in Input, set Settings) *Decision {
 		return wait(lookAgain, "start_pace", "the unit was started several times in the last seconds: one more could hit systemd's limit")
 	}
 	return nil
+}
+
+// done are the attempts that count: one that the host refused changed nothing, so nothing has to settle after it.
+func done(attempts []Attempt) []Attempt {
+	out := make([]Attempt, 0, len(attempts))
+	for _, a := range attempts {
+		if a.Result != "denied" {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 func within(times []time.Time, window time.Duration, now time.Time) int {
