@@ -1,0 +1,102 @@
+package exporter
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+)
+
+// UnitReader reads the systemd unit of a service. Implementations are safe for concurrent use.
+type UnitReader interface {
+	// ReadUnit asks once and returns before ctx ends. It never panics; the class says why the unit could not be read.
+	ReadUnit(ctx context.Context, service string) health.UnitRead
+	// WatchUnit blocks and calls changed on each change, never concurrently. It reconnects by itself and returns only when ctx
+	// ends or watching is impossible on this host.
+	WatchUnit(ctx context.Context, service string, changed func(health.UnitRead)) error
+}
+
+// Target is one configured service.
+type Target struct {
+	ID   string // the service id: URLs, labels, messages
+	Name string // for people
+	Addr string // "host:port", or "unix:/path"
+	Unit string // "redis-server.service"
+
+	Credentials func() (user, password string) // nil: none. Called for every new connection, so a rotated password is used
+	TLS         *tls.Config                    // nil: plain
+
+	Timings    Timings
+	Thresholds health.Thresholds
+	Off        health.Off // the layers that are switched off
+}
+
+// Timings says how often each layer is checked and how long a check may take. Zero values become the defaults.
+type Timings struct {
+	PingInterval, PingTimeout time.Duration
+	Recheck                   time.Duration // between PINGs while one went unanswered
+	UnitInterval, UnitTimeout time.Duration
+	InfoInterval, InfoTimeout time.Duration
+	PoolInterval, PoolTimeout time.Duration
+}
+
+// Defaults of Timings: the document's section 7.1, but PING more often (DESIGN section 3).
+const (
+	DefaultPingInterval = 5 * time.Second
+	DefaultPingTimeout  = 5 * time.Second
+	DefaultRecheck      = time.Second
+	DefaultUnitInterval = 60 * time.Second
+	DefaultUnitTimeout  = 10 * time.Second
+	DefaultInfoInterval = 120 * time.Second
+	DefaultInfoTimeout  = 15 * time.Second
+	DefaultPoolInterval = 60 * time.Second
+	DefaultPoolTimeout  = 5 * time.Second
+)
+
+// staleFactor is how many intervals a sample may miss before it says nothing any more.
+const staleFactor = 3
+
+// withDefaults fills in what was left out.
+func (t Target) withDefaults() Target {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	m := &t.Timings
+	set(&m.PingInterval, DefaultPingInterval)
+	set(&m.PingTimeout, DefaultPingTimeout)
+	set(&m.Recheck, min(DefaultRecheck, m.PingInterval))
+	set(&m.UnitInterval, DefaultUnitInterval)
+	set(&m.UnitTimeout, DefaultUnitTimeout)
+	set(&m.InfoInterval, DefaultInfoInterval)
+	set(&m.InfoTimeout, DefaultInfoTimeout)
+	set(&m.PoolInterval, DefaultPoolInterval)
+	set(&m.PoolTimeout, DefaultPoolTimeout)
+	h := &t.Thresholds
+	set(&h.StaleAfter, staleFactor*m.PingInterval+m.PingTimeout)
+	set(&h.UnitStaleAfter, staleFactor*m.UnitInterval+m.UnitTimeout)
+	set(&h.InfoStaleAfter, staleFactor*m.InfoInterval+m.InfoTimeout)
+	return t
+}
+
+// checkTargets reports what is wrong with a list of targets, all faults at once.
+func checkTargets(targets []Target) error {
+	var errs []error
+	seen := map[string]bool{}
+	for i, t := range targets {
+		switch {
+		case t.ID == "":
+			errs = append(errs, fmt.Errorf("target %d: no id", i))
+		case seen[t.ID]:
+			errs = append(errs, fmt.Errorf("target %s: the id is used twice", t.ID))
+		case t.Addr == "":
+			errs = append(errs, fmt.Errorf("target %s: no address", t.ID))
+		}
+		seen[t.ID] = true
+	}
+	return errors.Join(errs...)
+}

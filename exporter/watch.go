@@ -1,0 +1,198 @@
+package exporter
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+)
+
+const (
+	// spread keeps many services from being probed in the same instant after a start.
+	spread = 250 * time.Millisecond
+	// minGap is the least distance between two PINGs of the loop, however fast units change.
+	minGap = 100 * time.Millisecond
+	// patience is how long a silent Redis is asked at the faster rate of re-checks.
+	patience = 5 * time.Minute
+	// rewatch is how long a watch that a host made impossible is not tried again.
+	rewatch = 5 * time.Minute
+	// unitRetry is the wait after a failed unit read, before the threshold is reached.
+	unitRetry = 2 * time.Second
+)
+
+// watch runs all loops of one service until ctx ends.
+func (p *Prober) watch(ctx context.Context, s *service) {
+	var wg sync.WaitGroup
+	wg.Go(func() { p.announce(ctx, s) })
+	wg.Go(func() { p.pingLoop(ctx, s) })
+	wg.Go(func() { p.slowLoop(ctx, s) })
+	if p.opt.Units != nil {
+		wg.Go(func() { p.unitLoop(ctx, s) })
+		wg.Go(func() { p.watchUnit(ctx, s) })
+	}
+	wg.Wait()
+}
+
+// announce calls OnChange for what changed, one call at a time.
+func (p *Prober) announce(ctx context.Context, s *service) {
+	var previous health.View
+	var last summary
+	for first := true; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.dirty:
+		}
+		v, sum := s.view()
+		if p.opt.OnChange == nil || (!first && sum == last) {
+			continue
+		}
+		p.opt.OnChange(v, previous)
+		previous, last, first = v, sum, false
+	}
+}
+
+// wait pauses for d, or until kicked; it reports false when ctx ended.
+func wait(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
+	t := time.NewTimer(max(d, 0))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+	case <-kick:
+	}
+	return ctx.Err() == nil
+}
+
+// pingLoop sends a PING each interval, and each re-check interval while one went unanswered.
+func (p *Prober) pingLoop(ctx context.Context, s *service) {
+	if !wait(ctx, rand.N(spread), nil) {
+		return
+	}
+	for {
+		started := time.Now()
+		t := s.current()
+		if !t.Off.Connectivity {
+			pingCtx, cancel := context.WithTimeout(ctx, t.Timings.PingTimeout)
+			x := s.link.do(pingCtx, false, nil, nil)
+			cancel()
+			s.recordPing(x.ping, x.end, true, true)
+		}
+		if !p.pause(ctx, s, started) {
+			return
+		}
+	}
+}
+
+// pause waits until the next PING is due: at once when the unit changed, sooner when a PING was lost elsewhere.
+func (p *Prober) pause(ctx context.Context, s *service, started time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Until(started.Add(s.pingEvery()))):
+			return true
+		case <-s.lostOne: // the interval is another one now
+		case <-s.ping:
+			return wait(ctx, time.Until(started.Add(minGap)), nil)
+		}
+	}
+}
+
+// pingEvery is the interval that applies now.
+func (s *service) pingEvery() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.samples.PingFailures > 0 && time.Since(s.silent) < patience {
+		return min(s.target.Timings.Recheck, s.target.Timings.PingInterval)
+	}
+	return s.target.Timings.PingInterval
+}
+
+// slowLoop runs the performance and the pool layer.
+func (p *Prober) slowLoop(ctx context.Context, s *service) {
+	if !wait(ctx, rand.N(spread), nil) {
+		return
+	}
+	nextInfo, nextPool := time.Now(), time.Now()
+	for {
+		t := s.current()
+		now := time.Now()
+		if !now.Before(nextInfo) {
+			nextInfo = now.Add(t.Timings.InfoInterval)
+			if !t.Off.Performance && s.answers() {
+				p.readInfo(ctx, s, t.Timings.InfoTimeout)
+			}
+		}
+		if !now.Before(nextPool) {
+			nextPool = now.Add(t.Timings.PoolInterval)
+			if !t.Off.Pool {
+				checkCtx, cancel := context.WithTimeout(ctx, t.Timings.PoolTimeout)
+				pool := s.link.check(checkCtx)
+				cancel()
+				if ctx.Err() == nil {
+					s.recordPool(pool)
+				}
+			}
+		}
+		next := nextInfo
+		if nextPool.Before(next) {
+			next = nextPool
+		}
+		if !wait(ctx, time.Until(next), nil) {
+			return
+		}
+	}
+}
+
+// answers reports whether asking for INFO makes sense: nobody says that Redis does not answer.
+func (s *service) answers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.samples.PingFailures == 0
+}
+
+// unitLoop reads the unit each interval, at once when a PING was lost, and soon after a failed read.
+func (p *Prober) unitLoop(ctx context.Context, s *service) {
+	for {
+		t := s.current()
+		every := t.Timings.UnitInterval
+		if !t.Off.Systemd {
+			if r := p.readUnit(ctx, s); r.Class != health.ClassNone {
+				every = s.unitRetryAfter(every)
+			}
+		}
+		if !wait(ctx, every, s.unit) {
+			return
+		}
+	}
+}
+
+// unitRetryAfter is the wait after a failed read: short until the threshold says that it is no accident.
+func (s *service) unitRetryAfter(every time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.samples.UnitFailures < max(1, s.target.Thresholds.UnitFailures) {
+		return min(unitRetry, every)
+	}
+	return min(every, staleFactor*unitRetry)
+}
+
+// watchUnit takes in systemd's own word of each change.
+func (p *Prober) watchUnit(ctx context.Context, s *service) {
+	for {
+		t := s.current()
+		if !t.Off.Systemd {
+			err := p.opt.Units.WatchUnit(ctx, t.ID, s.recordUnit)
+			if ctx.Err() == nil {
+				p.opt.Logger.Warn().Err(err).Str("service", t.ID).Dur("again_after", rewatch).Msg("unit changes cannot be watched; the unit is read each interval")
+			}
+		}
+		if !wait(ctx, rewatch, nil) {
+			return
+		}
+	}
+}
