@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -35,6 +36,7 @@ type bus struct {
 	systemd dbus.BusObject
 	down    chan struct{} // closed when the bus connection has ended
 	born    time.Time
+	zone    atomic.Pointer[time.Location] // nil: not known yet
 
 	mu       sync.Mutex // guards the fields below
 	paths    map[string]dbus.ObjectPath

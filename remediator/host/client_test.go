@@ -1,0 +1,447 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/remediator/host"
+	"github.com/redis-medic/redis-medic/remediator/host/hosttest"
+)
+
+var redisUnit = host.Unit{Name: "redis-server.service", LogFile: "/var/log/redis/redis-server.log", DataDir: "/var/lib/redis"}
+
+func command(verb host.Verb) host.Command {
+	return host.Command{Verb: verb, Unit: redisUnit, Lines: 50, PID: 1000}
+}
+
+// run runs a verb and returns its result, its error as *Error and how long it took on the bubble's clock.
+func run(t *testing.T, c *host.Client, ctx context.Context, verb host.Verb) (host.Result, *host.Error, time.Duration) {
+	t.Helper()
+	start := time.Now()
+	res, err := c.Run(ctx, command(verb))
+	if err == nil {
+		return res, nil, time.Since(start)
+	}
+	var e *host.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%s: %v is not an *Error", verb, err)
+	}
+	return res, e, time.Since(start)
+}
+
+func wantClass(t *testing.T, e *host.Error, class health.ErrorClass, public string) {
+	t.Helper()
+	if e == nil {
+		t.Fatalf("no error, want class %s", class)
+	}
+	if e.Class != class || !strings.Contains(e.Public, public) {
+		t.Errorf("class %q, public %q; want %q and words %q (%v)", e.Class, e.Public, class, public, e)
+	}
+}
+
+func TestEveryVerbSendsItsFixedLine(t *testing.T) {
+	for _, gated := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := hosttest.New(t)
+			if gated {
+				s = hosttest.NewGated(t)
+			}
+			s.Unit(redisUnit.Name).Set(func(u *health.Unit) { u.CanReload = true })
+			c := s.Client()
+			for _, verb := range host.Verbs() {
+				if verb == host.VerbBus {
+					continue
+				}
+				if _, e, _ := run(t, c, t.Context(), verb); e != nil {
+					t.Errorf("gated %v: %v", gated, e)
+				}
+				want, err := command(verb).ShellLine()
+				if gated {
+					want, err = command(verb).GateLine()
+				}
+				got := s.Commands()
+				if err != nil || got[len(got)-1] != want {
+					t.Errorf("gated %v: sent %q, want %q (%v)", gated, got[len(got)-1], want, err)
+				}
+			}
+			if s.Dials() != 1 {
+				t.Errorf("%d dials for all verbs, want one kept connection", s.Dials())
+			}
+		})
+	}
+}
+
+func TestDialFailuresAreClassified(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fault  func(*hosttest.Server)
+		class  health.ErrorClass
+		public string
+		took   time.Duration
+	}{
+		{"sshd stopped", func(s *hosttest.Server) { s.Break(func(f *hosttest.Faults) { f.Refused = true }) }, health.ClassUnreachable, "cannot be reached", 0},
+		{"partition", func(s *hosttest.Server) { s.Break(func(f *hosttest.Faults) { f.Unreachable = true }) }, health.ClassUnreachable, "cannot be reached", 5 * time.Second},
+		{"sshd frozen", func(s *hosttest.Server) { s.Break(func(f *hosttest.Faults) { f.Frozen = true }) }, health.ClassTimeout, "SSH server does not answer", 5 * time.Second},
+		{"key revoked", func(s *hosttest.Server) { s.Break(func(f *hosttest.Faults) { f.KeyRevoked = true }) }, health.ClassAuth, "does not accept our key", 0},
+		{"host key changed", (*hosttest.Server).RotateHostKey, health.ClassHostKey, "another key (SHA256:", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := hosttest.New(t)
+				c := s.Client()
+				tt.fault(s)
+				res, e, took := run(t, c, t.Context(), host.VerbStart)
+				wantClass(t, e, tt.class, tt.public)
+				if took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				if e.Sent || res.ExitCode != -1 || len(s.Commands()) != 0 {
+					t.Errorf("a command that never left is marked as sent: %+v, exit code %d, %q", e, res.ExitCode, s.Commands())
+				}
+				if e.Verb != host.VerbStart || e.Host != "redis" {
+					t.Errorf("error names %s on %s", e.Verb, e.Host)
+				}
+				status := c.Status()
+				if status.Reachable || status.Class != tt.class || status.Since.IsZero() || !status.LastOK.IsZero() {
+					t.Errorf("status %+v", status)
+				}
+				s.Heal()
+				s.TrustHostKey()
+				time.Sleep(2 * time.Minute)
+				if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil {
+					t.Errorf("after healing: %v", e)
+				}
+				if status := c.Status(); !status.Reachable || status.Class != health.ClassNone || status.LastOK.IsZero() {
+					t.Errorf("status after healing %+v", status)
+				}
+			})
+		})
+	}
+}
+
+func TestUnknownHostKeyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		c := s.Client(func(o *host.ClientOptions) { o.Address = "other-host:22" })
+		_, e, _ := run(t, c, t.Context(), host.VerbIsActive)
+		wantClass(t, e, health.ClassHostKey, "is not in known_hosts")
+	})
+}
+
+func TestBetweenTwoDialsReadsFailAtOnceAndActsDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Break(func(f *hosttest.Faults) { f.Refused = true })
+		c := s.Client(func(o *host.ClientOptions) { o.BackoffMin, o.BackoffMax = time.Minute, time.Minute })
+		run(t, c, t.Context(), host.VerbIsActive)
+		time.Sleep(time.Second)
+		for range 100 {
+			_, e, took := run(t, c, t.Context(), host.VerbIsActive)
+			wantClass(t, e, health.ClassUnreachable, "")
+			if took != 0 {
+				t.Fatalf("a read waited %v", took)
+			}
+		}
+		if s.Dials() != 1 {
+			t.Errorf("%d dials, want 1: reads must not dial inside the backoff", s.Dials())
+		}
+		run(t, c, t.Context(), host.VerbStart)
+		if s.Dials() != 2 {
+			t.Errorf("%d dials, want 2: an act forces one", s.Dials())
+		}
+		run(t, c, t.Context(), host.VerbStart)
+		if s.Dials() != 2 {
+			t.Errorf("%d dials, want 2: forced dials keep a distance", s.Dials())
+		}
+		s.Heal()
+		time.Sleep(time.Second)
+		if _, e, _ := run(t, c, t.Context(), host.VerbStart); e != nil {
+			t.Errorf("an act with the host back: %v", e)
+		}
+	})
+}
+
+func TestManyCallersShareOneDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Break(func(f *hosttest.Faults) { f.Unreachable = true })
+		c := s.Client()
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() { _, _ = c.Run(t.Context(), command(host.VerbIsActive)) })
+		}
+		wg.Wait()
+		if s.Dials() > 2 {
+			t.Errorf("%d dials for 200 callers", s.Dials())
+		}
+	})
+}
+
+func TestCommandFailures(t *testing.T) {
+	reply := func(stderr string, code int) func(hosttest.Call) *hosttest.Reply {
+		return func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Stderr: stderr, ExitCode: code} }
+	}
+	for _, tt := range []struct {
+		name   string
+		verb   host.Verb
+		reply  func(hosttest.Call) *hosttest.Reply
+		class  health.ErrorClass
+		public string
+	}{
+		{"sudo asks for a password", host.VerbStart, reply("sudo: a password is required\n", 1), health.ClassDenied, "refused"},
+		{"sudo in German", host.VerbStart, reply("sudo: Ein Passwort ist notwendig\n", 1), health.ClassDenied, "refused"},
+		{"sudo rule missing", host.VerbStop, reply("Sorry, user autobot is not allowed to execute '/usr/bin/systemctl stop x' as root on redis.\n", 1), health.ClassDenied, ""},
+		{"polkit", host.VerbStart, reply("Failed to start redis-server.service: Interactive authentication required.\n", 1), health.ClassDenied, ""},
+		{"gate", host.VerbShow, reply("redis-medic-gate: refused: unit not allowed here\n", 126), health.ClassDenied, ""},
+		{"log file not readable", host.VerbRedisLog, reply("tail: cannot open '/var/log/redis/redis-server.log' for reading: Permission denied\n", 1), health.ClassDenied, ""},
+		{"journal not readable", host.VerbJournal, reply("No journal files were opened due to insufficient permissions.\n", 0), health.ClassDenied, "journal"},
+		{"journal of nobody", host.VerbJournal, reply("Hint: You are currently not seeing messages from other users and the system.\n", 0), health.ClassDenied, "journal"},
+		{"job failed", host.VerbStart, reply("Job for redis-server.service failed.\n", 1), health.ClassCommand, "failed on the host"},
+		{"bus down", host.VerbShow, reply("Failed to connect to bus: No such file or directory\n", 1), health.ClassCommand, "bus is down"},
+		{"bus down, is-active", host.VerbIsActive, reply("Failed to connect to bus: No such file or directory\n", 1), health.ClassCommand, "bus is down"},
+		{"sudo missing", host.VerbStart, reply("sh: 1: sudo: not found\n", 127), health.ClassCommand, "missing"},
+		{"shell is nologin", host.VerbShow, reply("This account is currently not available.\n", 1), health.ClassAuth, "log in"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := hosttest.New(t)
+				s.On(tt.verb, tt.reply)
+				c := s.Client()
+				res, e, _ := run(t, c, t.Context(), tt.verb)
+				wantClass(t, e, tt.class, tt.public)
+				if !e.Sent || res.Stderr == "" {
+					t.Errorf("sent %v, stderr %q", e.Sent, res.Stderr)
+				}
+				if strings.Contains(e.Public, "autobot") || strings.Contains(e.Public, "/var") {
+					t.Errorf("public text shows what the host said: %q", e.Public)
+				}
+				if !c.Status().Reachable {
+					t.Error("a command that failed makes the host unreachable")
+				}
+			})
+		})
+	}
+}
+
+func TestIsActiveAnswersWithItsExitCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Unit(redisUnit.Name).Stop()
+		res, e, _ := run(t, s.Client(), t.Context(), host.VerbIsActive)
+		if e != nil || res.ExitCode != 3 || res.Stdout != "inactive\n" {
+			t.Errorf("got %+v, %v", res, e)
+		}
+	})
+}
+
+func TestHungCommandsEndAtTheirDeadlineAndDoNotPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Break(func(f *hosttest.Faults) { f.HungSystemd = true })
+		c := s.Client()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				_, e, took := run(t, c, t.Context(), host.VerbShow)
+				wantClass(t, e, health.ClassTimeout, "")
+				if took != host.DefaultCommandTimeout {
+					t.Errorf("a read took %v", took)
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(s.Commands()); n != host.DefaultMaxSessions/2 {
+			t.Errorf("%d commands reached the host, want %d", n, host.DefaultMaxSessions/2)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		_, e, took := run(t, c, ctx, host.VerbRestart)
+		wantClass(t, e, health.ClassTimeout, "did not end in time")
+		if !e.Sent || took != 30*time.Second {
+			t.Errorf("act: sent %v after %v, want its own deadline although the reads are stuck", e.Sent, took)
+		}
+		if _, e, took = run(t, c, t.Context(), host.VerbStop); e == nil || took != host.DefaultActTimeout {
+			t.Errorf("an act without a deadline took %v: %v", took, e)
+		}
+		if !c.Status().Reachable {
+			t.Error("a hung systemd is not an unreachable host")
+		}
+	})
+}
+
+func TestSilentPeerIsNoticedWithin15Seconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Unit(redisUnit.Name).Takes(time.Hour, 0)
+		s.Unit(redisUnit.Name).Stop()
+		c := s.Client()
+		run(t, c, t.Context(), host.VerbIsActive)
+		go func() {
+			time.Sleep(time.Second)
+			s.Break(func(f *hosttest.Faults) { f.Unreachable = true })
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, e, took := run(t, c, ctx, host.VerbStart)
+		wantClass(t, e, health.ClassUnreachable, "outcome is unknown")
+		if !e.Sent || took > 15*time.Second {
+			t.Errorf("sent %v, noticed after %v", e.Sent, took)
+		}
+		if status := c.Status(); status.Reachable || status.Public != "the host stopped answering" {
+			t.Errorf("status %+v", status)
+		}
+	})
+}
+
+func TestBrokenConnectionIsReplacedBeforeTheCommandIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		c := s.Client()
+		for range 3 {
+			if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil {
+				t.Fatal(e)
+			}
+			time.Sleep(time.Minute)
+			s.Drop()
+		}
+		s.On(host.VerbStart, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Drop: true} })
+		_, e, _ := run(t, c, t.Context(), host.VerbStart)
+		wantClass(t, e, health.ClassUnreachable, "outcome is unknown")
+		starts := 0
+		for _, line := range s.Commands() {
+			if strings.Contains(line, "start") {
+				starts++
+			}
+		}
+		if !e.Sent || starts != 1 {
+			t.Errorf("sent %v, %d starts: a command whose outcome is unknown must not be repeated", e.Sent, starts)
+		}
+	})
+}
+
+func TestDroppingServerIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		c := s.Client()
+		run(t, c, t.Context(), host.VerbIsActive)
+		before := s.Dials()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			s.Drop()
+		}
+		if n := s.Dials() - before; n > 15 {
+			t.Errorf("%d dials in a minute to a server that drops every connection", n)
+		}
+	})
+}
+
+func TestNoFurtherSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Break(func(f *hosttest.Faults) { f.NoSessions = true })
+		_, e, _ := run(t, s.Client(), t.Context(), host.VerbStart)
+		wantClass(t, e, health.ClassTimeout, "no more sessions")
+		if e.Sent {
+			t.Error("marked as sent")
+		}
+	})
+}
+
+func TestOutputIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		long := "first\n" + strings.Repeat("x", 3<<20) + "\nlast\n"
+		for _, verb := range []host.Verb{host.VerbListeners, host.VerbRedisLog} {
+			s.On(verb, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Stdout: long} })
+		}
+		c := s.Client()
+		res, e, _ := run(t, c, t.Context(), host.VerbListeners)
+		if e != nil || !res.Truncated || len(res.Stdout) != 1<<20 || !strings.HasPrefix(res.Stdout, "first") {
+			t.Errorf("%d bytes, truncated %v, %v", len(res.Stdout), res.Truncated, e)
+		}
+		res, e, _ = run(t, c, t.Context(), host.VerbRedisLog)
+		if e != nil || !res.Truncated || len(res.Stdout) > 1<<20 || !strings.HasSuffix(res.Stdout, "last\n") {
+			t.Errorf("of a log the newest part counts: %d bytes, truncated %v, %v", len(res.Stdout), res.Truncated, e)
+		}
+	})
+}
+
+func TestCallerGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Break(func(f *hosttest.Faults) { f.Unreachable = true })
+		c := s.Client()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, e, took := run(t, c, ctx, host.VerbStart)
+		wantClass(t, e, health.ClassTimeout, "")
+		if took != time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestClosedClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		c := s.Client()
+		ended := make(chan *host.Error)
+		go func() {
+			s.On(host.VerbShow, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Hang: true} })
+			_, e, _ := run(t, c, t.Context(), host.VerbShow)
+			ended <- e
+		}()
+		time.Sleep(time.Second)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		wantClass(t, <-ended, health.ClassUnreachable, "broke")
+		_, e, _ := run(t, c, t.Context(), host.VerbStart)
+		wantClass(t, e, health.ClassUnreachable, "closed")
+		if r := c.ReadUnit(t.Context(), redisUnit); r.OK() || r.Class != health.ClassUnreachable {
+			t.Errorf("read %+v", r)
+		}
+		if err := c.WatchUnit(t.Context(), redisUnit, func(health.UnitRead) {}); host.ClassOf(err) != health.ClassUnreachable {
+			t.Errorf("watch: %v", err)
+		}
+	})
+}
+
+func TestStatusListenersSeeEachChangeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		var mu sync.Mutex
+		var seen []string
+		c := s.Client(func(o *host.ClientOptions) {
+			o.OnStatus = func(st host.ConnStatus) {
+				mu.Lock()
+				defer mu.Unlock()
+				if st.Reachable {
+					seen = append(seen, "up")
+				} else {
+					seen = append(seen, string(st.Class))
+				}
+			}
+		})
+		run(t, c, t.Context(), host.VerbIsActive)
+		time.Sleep(time.Minute)
+		s.Break(func(f *hosttest.Faults) { f.Refused = true })
+		s.Drop()
+		time.Sleep(time.Minute)
+		s.Heal()
+		time.Sleep(time.Minute)
+		s.RotateHostKey()
+		s.Drop()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if got := strings.Join(seen, " "); got != "up unreachable up host-key" {
+			t.Errorf("listener saw %q", got)
+		}
+	})
+}

@@ -1,0 +1,139 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Listener is a listening TCP socket.
+type Listener struct {
+	Address string // without the port and the interface: "127.0.0.1", "::1", "*"
+	Port    int
+	Process string // of the first owner; empty when it is not visible to us
+	PID     int
+}
+
+var socketOwner = regexp.MustCompile(`\(\("([^"]{1,64})",pid=(\d+)`)
+
+// ParseListeners reads the output of "ss -Hltnp". Lines of another form are left out.
+func ParseListeners(out string) []Listener {
+	var list []Listener
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 || fields[0] != "LISTEN" {
+			continue
+		}
+		colon := strings.LastIndexByte(fields[3], ':')
+		if colon < 0 {
+			continue
+		}
+		port, err := strconv.ParseUint(fields[3][colon+1:], 10, 16)
+		if err != nil {
+			continue
+		}
+		address, _, _ := strings.Cut(strings.Trim(fields[3][:colon], "[]"), "%")
+		l := Listener{Address: Printable(address, 64), Port: int(port)}
+		if m := socketOwner.FindStringSubmatch(line); m != nil {
+			l.Process, l.PID = Printable(m[1], 64), showInt(m[2])
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// Disk is the room in one file system.
+type Disk struct {
+	Path       string // where it is mounted
+	Size, Free uint64 // bytes; Free is what an ordinary user may still use
+	Inodes     uint64 // 0: the file system has no fixed number of them
+	InodesFree uint64
+}
+
+// ParseDisk reads the output of "df --output=target,size,avail,itotal,iavail --block-size=1". Lines of another form, such as the
+// heading, are left out, and so is a file system that came already.
+func ParseDisk(out string) []Disk {
+	var list []Disk
+	seen := map[string]bool{}
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		n := len(fields)
+		if n < 5 {
+			continue
+		}
+		// The target comes first and may hold spaces: the numbers are counted from the end.
+		size, err1 := strconv.ParseUint(fields[n-4], 10, 64)
+		free, err2 := strconv.ParseUint(fields[n-3], 10, 64)
+		path := Printable(strings.Join(fields[:n-4], " "), 255)
+		if err1 != nil || err2 != nil || seen[path] {
+			continue
+		}
+		seen[path] = true
+		d := Disk{Path: path, Size: size, Free: free}
+		// "-" where there are no inodes.
+		d.Inodes, _ = strconv.ParseUint(fields[n-2], 10, 64)
+		d.InodesFree, _ = strconv.ParseUint(fields[n-1], 10, 64)
+		list = append(list, d)
+	}
+	return list
+}
+
+// ProcStat is the beginning of /proc/PID/stat.
+type ProcStat struct {
+	PID   int
+	Name  string
+	State byte // R, S, D (waits for a device), T (stopped by a signal), t (traced), Z (dead, not yet collected)
+}
+
+// Stopped reports whether the process was stopped by a signal or a debugger: it does nothing until it is continued.
+func (p ProcStat) Stopped() bool { return p.State == 'T' || p.State == 't' }
+
+var errNotStat = errors.New("not the stat line of a process")
+
+// ParseProcStat reads a line of /proc/PID/stat. The name stands in parentheses and may hold any character, those too.
+func ParseProcStat(out string) (ProcStat, error) {
+	pid, rest, ok := strings.Cut(out, " (")
+	end := strings.LastIndex(rest, ") ")
+	if !ok || end < 0 || len(rest) < end+3 {
+		return ProcStat{}, errNotStat
+	}
+	p := ProcStat{PID: showInt(pid), Name: Printable(rest[:end], 64), State: rest[end+2]}
+	if p.PID <= 0 || (p.State|0x20) < 'a' || (p.State|0x20) > 'z' {
+		return ProcStat{}, errNotStat
+	}
+	return p, nil
+}
+
+// Listeners lists the listening TCP sockets of the service's host with their owners.
+func (f *Fleet) Listeners(ctx context.Context, service string) ([]Listener, error) {
+	res, err := f.Run(ctx, service, VerbListeners, 0)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListeners(res.Stdout), nil
+}
+
+// Disks returns the room in the file systems of the service's data folder and of the host's root.
+func (f *Fleet) Disks(ctx context.Context, service string) ([]Disk, error) {
+	res, err := f.Run(ctx, service, VerbDisk, 0)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDisk(res.Stdout), nil
+}
+
+// ProcState returns the state of the unit's main process.
+func (f *Fleet) ProcState(ctx context.Context, service string) (ProcStat, error) {
+	res, err := f.Run(ctx, service, VerbProcState, 0)
+	if err != nil {
+		return ProcStat{}, err
+	}
+	p, err := ParseProcStat(res.Stdout)
+	if err != nil {
+		return ProcStat{}, fmt.Errorf("state of the main process of %q: %w", service, err)
+	}
+	return p, nil
+}
