@@ -1,0 +1,262 @@
+// Package controlapi owns the face that people and programs talk to: REST, the event stream and the panel. Every route stands in
+// one table with the permission it needs. It asks others for everything: the prober what is known, the remediator for every act,
+// the audit log for a durable record of every attempt. It never touches a host itself.
+package controlapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redis-medic/redis-medic/controlapi/authn"
+	"github.com/redis-medic/redis-medic/controlapi/live"
+	"github.com/redis-medic/redis-medic/controlapi/rbac"
+	"github.com/redis-medic/redis-medic/remediator"
+)
+
+// The limits on connections. An operation extends its own write deadline.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+	pruneEvery        = time.Minute
+)
+
+// API is the control API. It is safe for concurrent use.
+type API struct {
+	opts     Options
+	log      zerolog.Logger
+	listener net.Listener
+	server   *http.Server
+
+	routes   []route
+	services map[string]*service
+	order    []*service
+	panel    panel
+
+	auth          *authn.Authenticator
+	permissions   atomic.Pointer[rbac.Table]
+	crossOrigin   *http.CrossOriginProtection
+	limits        *limits
+	confirmations *confirmations
+	operations    *operations
+	hub           *live.Hub
+	metrics       *metrics
+
+	ready   atomic.Bool
+	running sync.WaitGroup // operations that outlive their requests
+}
+
+// New checks the options and binds the listener. It starts nothing; the caller must call Run, or Close.
+func New(o Options) (*API, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("control api: %w", err)
+	}
+	a := &API{
+		opts: o, log: o.Logger.With().Str("component", component).Logger(), routes: routes(), services: map[string]*service{},
+		limits: newLimits(o.RateLimits), confirmations: newConfirmations(o.ConfirmationTTL), operations: newOperations(),
+	}
+	for _, info := range o.Services {
+		s := &service{ServiceInfo: info}
+		a.services[info.ID] = s
+		a.order = append(a.order, s)
+	}
+	if err := a.assemble(); err != nil {
+		return nil, fmt.Errorf("control api: %w", err)
+	}
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("control api: %w", err)
+	}
+	a.listener = listener
+	return a, nil
+}
+
+// assemble makes the parts from the options.
+func (a *API) assemble() error {
+	for i := range a.routes {
+		if a.routes[i].permission == "" {
+			return fmt.Errorf("route %s %s has no permission", a.routes[i].method, a.routes[i].path)
+		}
+	}
+	o := a.opts
+	if own := "/ws/services/" + a.order[0].ID + "/status"; o.Websocket.Endpoint != own {
+		a.routes = append(a.routes, route{
+			method: http.MethodGet, path: o.Websocket.Endpoint, permission: rbac.Live, act: "follow events", audit: "live", event: eventAccess,
+			handler: func(a *API, w http.ResponseWriter, c *call) error {
+				c.service = a.order[0]
+				return getLive(a, w, c)
+			},
+		})
+	}
+	table, err := rbac.New(o.Permissions)
+	if err != nil {
+		return err
+	}
+	a.permissions.Store(&table)
+	a.auth, err = authn.New(authn.Options{
+		Users: o.Users, ServiceAccounts: o.ServiceAccounts, JWT: o.JWT, Sessions: o.Sessions, SessionIdle: o.SessionIdle, SessionMax: o.SessionMax,
+	})
+	if err != nil {
+		return err
+	}
+	a.warnWithoutPassword()
+	if a.panel, err = loadPanel(o.Panel); err != nil {
+		return err
+	}
+	a.crossOrigin = http.NewCrossOriginProtection()
+	for _, origin := range o.AllowedOrigins {
+		if err := a.crossOrigin.AddTrustedOrigin(origin); err != nil {
+			return fmt.Errorf("allowed_origins: %w", err)
+		}
+	}
+	a.hub = live.New(live.Options{
+		Logger: a.log, MaxClients: o.Websocket.MaxClients, MaxPerUser: o.Websocket.MaxPerUser, MaxPerAddress: o.Websocket.MaxPerAddress,
+		OriginPatterns: o.AllowedOrigins, Snapshot: a.snapshot, OnEvent: a.onEvent, Mute: muted(o),
+	})
+	a.metrics = newMetrics(a.hub)
+	a.server = &http.Server{
+		Handler: a.router(), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: withConn,
+		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(a.log), slog.LevelDebug),
+	}
+	return nil
+}
+
+// muted lists the event types that the configuration switches off.
+func muted(o Options) map[remediator.EventType]bool {
+	return map[remediator.EventType]bool{
+		remediator.EventServiceStatus: !o.Websocket.BroadcastStatusChanges,
+		remediator.EventHealth:        !o.Websocket.BroadcastHealthChanges,
+		remediator.EventService:       !o.Websocket.BroadcastOperations,
+		remediator.EventAutoRecovery:  !o.Websocket.BroadcastAutoRecovery,
+		remediator.EventIncident:      !o.Websocket.BroadcastAutoRecovery,
+		remediator.EventDegradation:   !o.Degraded.BroadcastStatus,
+	}
+}
+
+// onEvent makes the next answer about the service fresh.
+func (a *API) onEvent(ev remediator.Event) {
+	if s, known := a.services[ev.Service]; known {
+		s.invalidate()
+	}
+}
+
+func (a *API) warnWithoutPassword() {
+	for _, id := range a.auth.WithoutPassword() {
+		a.log.Warn().Str("user", id).Msg("the password hash of this user cannot be read: signing in with a password is not possible")
+	}
+}
+
+// Addr is the address that the API listens on.
+func (a *API) Addr() net.Addr { return a.listener.Addr() }
+
+// Hub returns the event stream: the sink that the remediator publishes to.
+func (a *API) Hub() *live.Hub { return a.hub }
+
+// Handler returns the whole API as a handler, for tests that need no listener.
+func (a *API) Handler() http.Handler { return a.server.Handler }
+
+// Close releases the listener of an API that was never run.
+func (a *API) Close() error { return a.listener.Close() }
+
+// SetUsers replaces the accounts. Open sessions and event streams follow within seconds.
+func (a *API) SetUsers(ctx context.Context, users []authn.User, accounts []authn.ServiceAccount) error {
+	if err := a.auth.Update(ctx, users, accounts); err != nil {
+		return fmt.Errorf("set users: %w", err)
+	}
+	a.warnWithoutPassword()
+	return nil
+}
+
+// SetPermissions replaces the permissions; on an error the old ones stay.
+func (a *API) SetPermissions(overrides map[rbac.Permission][]rbac.Role) error {
+	table, err := rbac.New(overrides)
+	if err != nil {
+		return fmt.Errorf("set permissions: %w", err)
+	}
+	a.permissions.Store(&table)
+	return nil
+}
+
+// Run serves until ctx ends. Then it stops accepting, lets requests and operations in hand finish within the grace time, closes
+// the event streams, and returns after all its goroutines have ended; an operation that takes longer goes on in the remediator.
+func (a *API) Run(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	// The streams outlive the stop of the listener only by the order below.
+	group.Go(func() error {
+		config := a.opts.WebConfigFile
+		err := web.Serve(a.listener, a.server, &web.FlagConfig{WebConfigFile: &config}, slog.New(zerolog.NewSlogHandler(a.log)))
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return fmt.Errorf("serve control api: %w", err)
+	})
+	group.Go(func() error { return a.hub.Run(groupCtx) })
+	group.Go(func() error { return a.watch(groupCtx) })
+	group.Go(func() error { return a.prune(groupCtx) })
+	group.Go(func() error {
+		a.ready.Store(true)
+		<-groupCtx.Done()
+		a.ready.Store(false)
+		return a.shutdown()
+	})
+	err := group.Wait()
+	a.waitForOperations()
+	return err
+}
+
+// shutdown ends the server; connections that are still busy after the grace time are cut.
+func (a *API) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), a.opts.ShutdownGrace)
+	defer cancel()
+	if err := a.server.Shutdown(ctx); err != nil {
+		a.log.Warn().Err(err).Msg("requests were cut at shutdown")
+		return errors.Join(nil, a.server.Close())
+	}
+	return nil
+}
+
+// waitForOperations gives operations whose client has gone the rest of the grace time.
+func (a *API) waitForOperations() {
+	done := make(chan struct{})
+	go func() {
+		a.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(a.opts.ShutdownGrace):
+		a.log.Warn().Msg("an operation is still running at shutdown; its record stays an intent without an outcome")
+	}
+}
+
+// prune forgets what has ended: sessions, tickets, rate windows, confirmations.
+func (a *API) prune(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			a.limits.prune(now)
+			a.confirmations.prune(now)
+			if err := a.auth.Prune(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn().Err(err).Msg("sessions could not be pruned")
+			}
+		}
+	}
+}

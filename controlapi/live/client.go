@@ -1,0 +1,158 @@
+package live
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// sendBuffer is the kernel's buffer per client. The default would hold minutes of events for a client that reads none of them,
+// times ten thousand clients.
+const sendBuffer = 32 << 10
+
+// Subprotocol is echoed to clients that offer it, as those must that carry a ticket beside it.
+const Subprotocol = "redis-medic.v1"
+
+// Subscription says who listens to what.
+type Subscription struct {
+	Service  string
+	User     string // for the cap per user; empty: not capped
+	Address  string
+	Evidence bool   // may see evidence
+	Resume   bool   // send what came after After, instead of a snapshot
+	After    uint64 // the last number that the client has seen
+	// Check says whether the client may still listen: 0, or the close code and its public reason. It is called every few
+	// seconds and must not block for long.
+	Check func(ctx context.Context) (websocket.StatusCode, string)
+	// Conn is the network connection, to size its buffer; nil: left as it is.
+	Conn net.Conn
+}
+
+// client is one connection.
+type client struct {
+	sub   Subscription
+	queue chan *message
+	ended chan struct{} // closed by end
+
+	once   sync.Once
+	code   websocket.StatusCode
+	reason string
+}
+
+// end asks the client's goroutine to close the connection. It does not block.
+func (c *client) end(code websocket.StatusCode, reason string) {
+	c.once.Do(func() {
+		c.code, c.reason = code, reason
+		close(c.ended)
+	})
+}
+
+// Serve upgrades a request and pushes events until the client goes, is too slow, may not listen any more, or the hub ends. Before
+// the upgrade it returns ErrTooMany or ErrClosed and has written nothing; afterwards it returns nil.
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, s Subscription) error {
+	c := &client{sub: s, queue: make(chan *message, h.opts.Queue), ended: make(chan struct{})}
+	replay, resumed, seq, err := h.add(c)
+	if err != nil {
+		return err
+	}
+	defer h.serving.Done()
+	defer func() {
+		h.mu.Lock()
+		h.remove(c)
+		h.mu.Unlock()
+	}()
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		OriginPatterns: h.opts.OriginPatterns, Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil // Accept has answered
+	}
+	defer func() { _ = conn.CloseNow() }()
+	shrinkBuffer(s.Conn)
+	if !resumed {
+		replay = h.snapshot(s.Service, seq)
+	}
+	h.push(r.Context(), conn, c, replay)
+	return nil
+}
+
+// snapshot encodes the present state, all with the number of the last event before it.
+func (h *Hub) snapshot(service string, seq uint64) []*message {
+	if h.opts.Snapshot == nil {
+		return nil
+	}
+	var out []*message
+	for _, ev := range h.opts.Snapshot(service) {
+		ev.Seq = seq
+		if ev.Timestamp.IsZero() {
+			ev.Timestamp = time.Now()
+		}
+		if m, err := encode(ev, true); err == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// push is the life of a connection. It is the only goroutine that writes; a second one, of the library, reads control frames and
+// closes the connection when the client sends anything else.
+func (h *Hub) push(ctx context.Context, conn *websocket.Conn, c *client, first []*message) {
+	// A hijacked request's context ends with the handler only; the reader's context ends when the client has gone.
+	gone := conn.CloseRead(context.WithoutCancel(ctx))
+	for _, m := range first {
+		if !h.write(gone, conn, c, m) {
+			return
+		}
+	}
+	ping := time.NewTicker(h.opts.PingEvery)
+	defer ping.Stop()
+	for {
+		select {
+		case m := <-c.queue:
+			if !h.write(gone, conn, c, m) {
+				return
+			}
+		case <-c.ended:
+			_ = conn.Close(c.code, c.reason)
+			return
+		case <-h.closing:
+			_ = conn.Close(websocket.StatusGoingAway, "shutting down")
+			return
+		case <-gone.Done():
+			return
+		case <-ping.C:
+			if !h.ping(gone, conn) {
+				return
+			}
+		}
+	}
+}
+
+func (h *Hub) write(ctx context.Context, conn *websocket.Conn, c *client, m *message) bool {
+	data := m.public
+	if c.sub.Evidence {
+		data = m.full
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.opts.WriteTimeout)
+	defer cancel()
+	return conn.Write(ctx, websocket.MessageText, data) == nil
+}
+
+func (h *Hub) ping(ctx context.Context, conn *websocket.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, h.opts.WriteTimeout)
+	defer cancel()
+	return conn.Ping(ctx) == nil
+}
+
+func shrinkBuffer(conn net.Conn) {
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = t.NetConn()
+	}
+	if b, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = b.SetWriteBuffer(sendBuffer)
+	}
+}

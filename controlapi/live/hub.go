@@ -1,0 +1,340 @@
+// Package live owns the event stream: it numbers the remediator's events, keeps the latest ones for clients that come back, and
+// pushes them to WebSocket clients. Publish never blocks: every client has a bounded queue, and one that does not keep up is
+// closed, not waited for. Who may listen is decided by the caller; the hub only asks again, every few seconds.
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/remediator"
+)
+
+// The defaults of Options, with their reasons.
+const (
+	DefaultQueue         = 64               // events; a recovery makes about 20
+	DefaultRing          = 4096             // events kept for clients that resume
+	DefaultRingBytes     = 8 << 20          // their encoded size
+	DefaultPingEvery     = 20 * time.Second // under the 30 s after which proxies drop idle connections
+	DefaultWriteTimeout  = 5 * time.Second
+	DefaultRecheckEvery  = 2 * time.Second // so that a logout closes the stream within 5 s
+	DefaultMaxClients    = 20000
+	DefaultMaxPerUser    = 50
+	DefaultMaxPerAddress = 200
+)
+
+// The close codes of our own, in the private range.
+const (
+	StatusSignedOut websocket.StatusCode = 4401 // logged out, expired, or the account is gone
+	StatusForbidden websocket.StatusCode = 4403 // the role changed
+)
+
+// Options are what a Hub needs. Zero numbers mean the defaults.
+type Options struct {
+	Logger zerolog.Logger
+
+	Queue, Ring, RingBytes                int
+	MaxClients, MaxPerUser, MaxPerAddress int
+	PingEvery, WriteTimeout, RecheckEvery time.Duration
+	OriginPatterns                        []string // further hosts whose pages may connect; see websocket.AcceptOptions
+
+	// Snapshot returns the present state of a service as events. It is called for each client that does not resume.
+	Snapshot func(service string) []remediator.Event
+	// OnEvent is told of every event before it is sent, on the publisher's goroutine: it must not block and must not call
+	// the publisher back. Nil: nobody.
+	OnEvent func(remediator.Event)
+	// Mute lists event types that are not broadcast.
+	Mute map[remediator.EventType]bool
+}
+
+// Stats are counters of a Hub since it was made.
+type Stats struct {
+	Clients   int    // connected now
+	Published uint64 // events numbered
+	Slow      uint64 // clients closed because they did not keep up
+	Refused   uint64 // clients over a cap
+}
+
+// Hub is the event stream. It is safe for concurrent use.
+type Hub struct {
+	opts    Options
+	closing chan struct{} // closed by Run when it ends
+	serving sync.WaitGroup
+
+	published, slow, refused atomic.Uint64
+
+	// mu guards the fields below.
+	mu        sync.Mutex
+	closed    bool
+	first     uint64 // the number before the first event of this process
+	seq       uint64
+	ring      []*message
+	ringBytes int
+	clients   map[string]map[*client]struct{} // by service
+	count     int
+	byUser    map[string]int
+	byAddress map[string]int
+	last      map[string]statusKey // the last service_status by service
+}
+
+// message is one event, encoded once for all clients.
+type message struct {
+	seq     uint64
+	service string
+	full    []byte
+	public  []byte // without evidence
+}
+
+type statusKey struct {
+	status string
+	pid    int
+}
+
+// wire is an event as it is sent. Snapshot marks messages that describe the present state instead of a change.
+type wire struct {
+	remediator.Event
+	Snapshot bool `json:"snapshot,omitempty"`
+}
+
+// The refusals of Serve before the upgrade.
+var (
+	ErrTooMany = errors.New("too many event streams")
+	ErrClosed  = errors.New("the event stream is shutting down")
+)
+
+// New makes a hub. It starts nothing. Numbers begin at the present microsecond, so they grow across restarts and a client that
+// resumes with the number of an earlier process is noticed.
+func New(o Options) *Hub {
+	setDefault(&o.Queue, DefaultQueue)
+	setDefault(&o.Ring, DefaultRing)
+	setDefault(&o.RingBytes, DefaultRingBytes)
+	setDefault(&o.MaxClients, DefaultMaxClients)
+	setDefault(&o.MaxPerUser, DefaultMaxPerUser)
+	setDefault(&o.MaxPerAddress, DefaultMaxPerAddress)
+	setDefault(&o.PingEvery, DefaultPingEvery)
+	setDefault(&o.WriteTimeout, DefaultWriteTimeout)
+	setDefault(&o.RecheckEvery, DefaultRecheckEvery)
+	start := uint64(time.Now().UnixMicro())
+	return &Hub{
+		opts: o, closing: make(chan struct{}), first: start, seq: start,
+		clients: map[string]map[*client]struct{}{}, byUser: map[string]int{}, byAddress: map[string]int{},
+		last: map[string]statusKey{},
+	}
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// Publish numbers an event and hands it to every client of its service. It never blocks. A service_status that says nothing new
+// is dropped.
+func (h *Hub) Publish(ev remediator.Event) {
+	if h.opts.OnEvent != nil {
+		h.opts.OnEvent(ev)
+	}
+	if h.opts.Mute[ev.Type] {
+		return
+	}
+	if ev.Timestamp.IsZero() {
+		ev.Timestamp = time.Now()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ev.Type == remediator.EventServiceStatus && !h.isNews(ev) {
+		return
+	}
+	ev.Seq = h.seq + 1
+	m, err := encode(ev, false)
+	if err != nil {
+		h.opts.Logger.Error().Err(err).Str("type", string(ev.Type)).Msg("event cannot be encoded")
+		return
+	}
+	h.seq++
+	h.published.Add(1)
+	h.keep(m)
+	for c := range h.clients[ev.Service] {
+		select {
+		case c.queue <- m:
+		default:
+			h.slow.Add(1)
+			h.remove(c)
+			c.end(websocket.StatusTryAgainLater, "too slow")
+		}
+	}
+}
+
+// isNews compares a status with the last one of the service.
+func (h *Hub) isNews(ev remediator.Event) bool {
+	key := statusKey{status: ev.Status}
+	if ev.Details != nil && ev.Details.PID != nil {
+		key.pid = *ev.Details.PID
+	}
+	old, known := h.last[ev.Service]
+	h.last[ev.Service] = key
+	return !known || old != key
+}
+
+// keep appends to the ring and drops the oldest beyond its bounds.
+func (h *Hub) keep(m *message) {
+	h.ring = append(h.ring, m)
+	h.ringBytes += m.size()
+	drop := 0
+	for len(h.ring)-drop > h.opts.Ring || (h.ringBytes > h.opts.RingBytes && len(h.ring)-drop > 1) {
+		h.ringBytes -= h.ring[drop].size()
+		h.ring[drop] = nil
+		drop++
+	}
+	h.ring = h.ring[drop:]
+}
+
+func (m *message) size() int { return len(m.full) + len(m.public) }
+
+// encode makes the two forms of an event: with evidence, which may quote logs and configuration, and without.
+func encode(ev remediator.Event, snapshot bool) (*message, error) {
+	ev.Timestamp = ev.Timestamp.UTC().Truncate(time.Millisecond)
+	full, err := json.Marshal(wire{Event: ev, Snapshot: snapshot})
+	if err != nil {
+		return nil, err
+	}
+	m := &message{seq: ev.Seq, service: ev.Service, full: full, public: full}
+	if ev.Incident == nil {
+		return m, nil
+	}
+	bare := WithoutEvidence(*ev.Incident)
+	ev.Incident = &bare
+	if m.public, err = json.Marshal(wire{Event: ev, Snapshot: snapshot}); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// WithoutEvidence returns a copy of an incident for people who may not see logs.
+func WithoutEvidence(in remediator.Incident) remediator.Incident {
+	steps := make([]remediator.Step, len(in.Steps))
+	for i, s := range in.Steps {
+		s.Evidence = nil
+		steps[i] = s
+	}
+	in.Steps = steps
+	return in
+}
+
+// missed returns the events after a number for one service; ok is false when some of them are not kept any more.
+func (h *Hub) missed(service string, after uint64) (events []*message, ok bool) {
+	oldest := h.first
+	if len(h.ring) > 0 {
+		oldest = h.ring[0].seq - 1
+	}
+	if after < oldest || after > h.seq {
+		return nil, false
+	}
+	for _, m := range h.ring {
+		if m.seq > after && m.service == service {
+			events = append(events, m)
+		}
+	}
+	return events, true
+}
+
+// Stats returns the counters.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{Clients: h.count, Published: h.published.Load(), Slow: h.slow.Load(), Refused: h.refused.Load()}
+}
+
+// Run asks every few seconds whether the clients may still listen. When ctx ends it closes all of them and returns after the
+// last one has gone.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(h.opts.RecheckEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			h.recheck(ctx)
+		case <-ctx.Done():
+			h.mu.Lock()
+			h.closed = true
+			h.mu.Unlock()
+			close(h.closing)
+			h.serving.Wait()
+			return nil
+		}
+	}
+}
+
+func (h *Hub) recheck(ctx context.Context) {
+	h.mu.Lock()
+	all := make([]*client, 0, h.count)
+	for _, set := range h.clients {
+		for c := range set {
+			all = append(all, c)
+		}
+	}
+	h.mu.Unlock()
+	for _, c := range all {
+		if ctx.Err() != nil {
+			return
+		}
+		if code, reason := c.sub.Check(ctx); code != 0 {
+			h.mu.Lock()
+			h.remove(c)
+			h.mu.Unlock()
+			c.end(code, reason)
+		}
+	}
+}
+
+// add registers a client and returns what it missed, in one step, so that no event is lost or sent twice.
+func (h *Hub) add(c *client) (replay []*message, resumed bool, seq uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := c.sub
+	switch {
+	case h.closed:
+		return nil, false, 0, ErrClosed
+	case h.count >= h.opts.MaxClients, h.byAddress[s.Address] >= h.opts.MaxPerAddress,
+		s.User != "" && h.byUser[s.User] >= h.opts.MaxPerUser:
+		h.refused.Add(1)
+		return nil, false, 0, ErrTooMany
+	}
+	if h.clients[s.Service] == nil {
+		h.clients[s.Service] = map[*client]struct{}{}
+	}
+	h.clients[s.Service][c] = struct{}{}
+	h.count++
+	h.byAddress[s.Address]++
+	h.byUser[s.User]++
+	h.serving.Add(1)
+	if s.Resume {
+		replay, resumed = h.missed(s.Service, s.After)
+	}
+	return replay, resumed, h.seq, nil
+}
+
+// remove takes a client out; the caller holds mu. Twice is fine.
+func (h *Hub) remove(c *client) {
+	set := h.clients[c.sub.Service]
+	if _, there := set[c]; !there {
+		return
+	}
+	delete(set, c)
+	h.count--
+	decrement(h.byAddress, c.sub.Address)
+	decrement(h.byUser, c.sub.User)
+}
+
+func decrement(m map[string]int, key string) {
+	if m[key]--; m[key] <= 0 {
+		delete(m, key)
+	}
+}

@@ -1,0 +1,98 @@
+package controlapi
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis-medic/redis-medic/remediator/host"
+)
+
+const defaultLogLines = 50
+
+type logLine struct {
+	Timestamp string `json:"timestamp"`
+	Level     string `json:"level"`
+	Message   string `json:"message"`
+	Source    string `json:"source"`
+}
+
+// logsBody is the document's answer; source is ours.
+type logsBody struct {
+	Logs       []logLine `json:"logs"`
+	TotalLines int       `json:"total_lines"`
+	Service    string    `json:"service"`
+	VM         string    `json:"vm"`
+}
+
+// logQuery is what the query string asks for.
+type logQuery struct {
+	lines int
+	since time.Time
+	level string // empty: all
+}
+
+// logLevels maps the accepted names to the least severity that is shown.
+var logLevels = map[string]int{"": 0, "debug": 0, "info": 1, "warning": 2, "error": 3}
+
+func getLogs(a *API, w http.ResponseWriter, c *call) error {
+	q, err := parseLogQuery(c)
+	if err != nil {
+		return err
+	}
+	if a.opts.Logs == nil {
+		return newProblem(http.StatusServiceUnavailable, "logs_unavailable", "Logs cannot be read by this process")
+	}
+	c.validated = true
+	details := map[string]string{"lines": strconv.Itoa(q.lines)}
+	if err := a.granted(c, details); err != nil {
+		return err
+	}
+	// A filter looks through all that can be had, so that "50 errors" does not mean "the errors among 50 lines".
+	fetch := q.lines
+	if q.level != "" || !q.since.IsZero() {
+		fetch = host.MaxLines
+	}
+	entries, err := a.opts.Logs.Logs(c.r.Context(), c.service.ID, fetch)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, newLogsBody(c.service.ServiceInfo, q, entries))
+}
+
+func parseLogQuery(c *call) (logQuery, error) {
+	values := c.r.URL.Query()
+	lines, err := intParam(values.Get("lines"), defaultLogLines, 1, host.MaxLines, "lines")
+	if err != nil {
+		return logQuery{}, err
+	}
+	q := logQuery{lines: lines, level: strings.ToLower(values.Get("level"))}
+	if _, known := logLevels[q.level]; !known {
+		return logQuery{}, badRequest("level must be error, warning, info or debug")
+	}
+	if text := values.Get("since"); text != "" {
+		if q.since, err = time.Parse(time.RFC3339, text); err != nil {
+			return logQuery{}, badRequest("since must be an ISO 8601 time with a zone, such as 2025-10-10T14:30:00Z")
+		}
+	}
+	return q, nil
+}
+
+// newLogsBody filters the entries and shows the newest first, as the document does. It is pure.
+func newLogsBody(info ServiceInfo, q logQuery, entries []LogEntry) logsBody {
+	b := logsBody{Logs: []logLine{}, Service: strings.TrimSuffix(info.Unit, ".service"), VM: info.IP}
+	least := logLevels[q.level]
+	for _, e := range slices.Backward(entries) {
+		if len(b.Logs) == q.lines {
+			break
+		}
+		if logLevels[e.Level] < least || e.Time.Before(q.since) {
+			continue
+		}
+		b.Logs = append(b.Logs, logLine{Timestamp: stamp(e.Time), Level: e.Level, Message: e.Message, Source: e.Source})
+	}
+	b.TotalLines = len(b.Logs)
+	return b
+}

@@ -1,0 +1,139 @@
+package controlapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/redis-medic/redis-medic/controlapi/rbac"
+)
+
+// route is one line of the routes table. A route without a permission is a programming error that New refuses.
+type route struct {
+	method     string
+	path       string
+	permission rbac.Permission
+	handler    func(*API, http.ResponseWriter, *call) error
+
+	act   string // what a refusal says that one may not do
+	audit string // operation in the audit log; empty: attempts are not recorded
+	event string // event_type in the audit log
+	risk  string // risk_level in the audit log; empty: low
+	limit string // rate limit; empty: none
+	quiet bool   // logged at debug level only
+}
+
+func (rt *route) riskLevel() string {
+	if rt.risk == "" {
+		return "low"
+	}
+	return rt.risk
+}
+
+// The event types of audit records that the API writes.
+const (
+	eventOperation      = "service_operation"
+	eventAuthentication = "authentication"
+	eventConfiguration  = "configuration"
+	eventAccess         = "access"
+)
+
+const servicePath = "/api/services/{id}"
+
+// routes is the whole API. The most frequent come first, because the router tries them in order.
+func routes() []route {
+	return []route{
+		{method: "GET", path: servicePath + "/status", permission: rbac.Status, handler: getStatus, act: "view the status", quiet: true},
+		{method: "GET", path: servicePath + "/health", permission: rbac.Health, handler: getHealth, act: "view the health", quiet: true},
+		{method: "GET", path: "/api/services", permission: rbac.Status, handler: getServices, act: "list services", quiet: true},
+
+		{method: "POST", path: servicePath + "/start", permission: rbac.Start, handler: postStart, act: "start Redis service",
+			audit: "start", event: eventOperation, risk: "moderate", limit: "start"},
+		{method: "POST", path: servicePath + "/stop", permission: rbac.Stop, handler: postStop, act: "stop Redis service",
+			audit: "stop", event: eventOperation, risk: "high", limit: "stop"},
+		{method: "POST", path: servicePath + "/restart", permission: rbac.Restart, handler: postRestart, act: "restart Redis service",
+			audit: "restart", event: eventOperation, risk: "moderate", limit: "restart"},
+		{method: "POST", path: servicePath + "/reload", permission: rbac.Reload, handler: postReload, act: "reload Redis service",
+			audit: "reload", event: eventOperation, risk: "moderate", limit: "reload"},
+
+		{method: "GET", path: servicePath + "/auto-recovery", permission: rbac.AutoRecovery, handler: getAutoRecovery, act: "view auto-recovery", quiet: true},
+		{method: "PUT", path: servicePath + "/auto-recovery", permission: rbac.Configure, handler: putAutoRecovery, act: "configure auto-recovery",
+			audit: "auto_recovery.set", event: eventConfiguration, risk: "moderate"},
+		{method: "POST", path: servicePath + "/auto-recovery/reset", permission: rbac.Configure, handler: postAutoRecoveryReset, act: "reset auto-recovery",
+			audit: "auto_recovery.reset", event: eventConfiguration, risk: "moderate"},
+		{method: "POST", path: servicePath + "/reset-circuit-breaker", permission: rbac.Configure, handler: postAutoRecoveryReset, act: "reset the circuit breaker",
+			audit: "auto_recovery.reset", event: eventConfiguration, risk: "moderate"},
+		{method: "POST", path: servicePath + "/maintenance", permission: rbac.Maintenance, handler: postMaintenance, act: "place a maintenance hold",
+			audit: "maintenance.start", event: eventConfiguration, risk: "moderate"},
+		{method: "DELETE", path: servicePath + "/maintenance", permission: rbac.Maintenance, handler: deleteMaintenance, act: "end a maintenance hold",
+			audit: "maintenance.end", event: eventConfiguration},
+		{method: "GET", path: servicePath + "/degradation", permission: rbac.Status, handler: getDegradation, act: "view the degradation", quiet: true},
+		{method: "GET", path: servicePath + "/incidents", permission: rbac.Incidents, handler: getIncidents, act: "view incidents", quiet: true},
+		{method: "GET", path: "/api/incidents/{incident}", permission: rbac.Incidents, handler: getIncident, act: "view incidents", quiet: true},
+		{method: "GET", path: "/api/incidents/{incident}/evidence", permission: rbac.Logs, handler: getEvidence, act: "view evidence",
+			audit: "evidence", event: eventAccess},
+		{method: "GET", path: servicePath + "/logs", permission: rbac.Logs, handler: getLogs, act: "view Redis service logs",
+			audit: "logs", event: eventAccess, limit: "logs"},
+		{method: "GET", path: "/api/audit", permission: rbac.Audit, handler: getAudit, act: "read the audit log",
+			audit: "audit.read", event: eventAccess},
+
+		{method: "GET", path: "/api/health/redis_service_management", permission: rbac.Health, handler: getSelfHealth, act: "view the health", quiet: true},
+
+		{method: "POST", path: "/api/auth/login", permission: rbac.Public, handler: postLogin, act: "sign in", audit: "login", event: eventAuthentication},
+		{method: "POST", path: "/api/auth/logout", permission: rbac.SignedIn, handler: postLogout, act: "sign out", audit: "logout", event: eventAuthentication},
+		{method: "POST", path: "/api/auth/token", permission: rbac.Public, handler: postToken, act: "get a token", audit: "token", event: eventAuthentication},
+		{method: "POST", path: "/api/auth/ws-ticket", permission: rbac.Live, handler: postTicket, act: "get a ticket", audit: "ws_ticket", event: eventAuthentication},
+		{method: "GET", path: "/api/auth/me", permission: rbac.Public, handler: getMe, act: "ask who one is", quiet: true},
+
+		{method: "GET", path: "/ws/services/{id}/status", permission: rbac.Live, handler: getLive, act: "follow events", audit: "live", event: eventAccess},
+
+		{method: "GET", path: "/openapi.yaml", permission: rbac.Public, handler: getOpenAPI, act: "read the API description", quiet: true},
+		{method: "GET", path: "/-/healthy", permission: rbac.Public, handler: getHealthy, act: "ask for life", quiet: true},
+		{method: "GET", path: "/-/ready", permission: rbac.Public, handler: getReady, act: "ask for readiness", quiet: true},
+		{method: "POST", path: "/-/reload", permission: rbac.Configure, handler: postConfigReload, act: "reload the configuration",
+			audit: "config.reload", event: eventConfiguration, risk: "moderate"},
+	}
+}
+
+// router builds the mux from the table. Paths outside of it are the panel's, or 404.
+func (a *API) router() *mux.Router {
+	r := mux.NewRouter().SkipClean(true)
+	for i := range a.routes {
+		rt := &a.routes[i]
+		methods := []string{rt.method}
+		if rt.method == http.MethodGet && !strings.HasPrefix(rt.path, "/ws/") {
+			methods = append(methods, http.MethodHead)
+		}
+		r.Handle(rt.path, a.serve(rt)).Methods(methods...)
+	}
+	r.NotFoundHandler = a.serve(&route{method: "GET", path: "(panel)", permission: rbac.Public, handler: getPanel, act: "open the panel", quiet: true})
+	r.MethodNotAllowedHandler = a.serve(&route{method: "GET", path: "(method not allowed)", permission: rbac.Public, handler: refuseMethod, quiet: true})
+	return r
+}
+
+// refuseMethod answers 405 with the methods that the path has.
+func refuseMethod(a *API, w http.ResponseWriter, c *call) error {
+	var allowed []string
+	for i := range a.routes {
+		if matchesPath(a.routes[i].path, c.r.URL.Path) {
+			allowed = append(allowed, a.routes[i].method)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This path does not have this method")
+}
+
+// matchesPath compares a path with a template, segment by segment.
+func matchesPath(template, path string) bool {
+	want, have := strings.Split(template, "/"), strings.Split(path, "/")
+	if len(want) != len(have) {
+		return false
+	}
+	for i := range want {
+		if want[i] != have[i] && (!strings.HasPrefix(want[i], "{") || have[i] == "") {
+			return false
+		}
+	}
+	return true
+}
