@@ -77,7 +77,10 @@ func TestFrozenRedisIsHungAndComesBack(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	p := runProber(t, ProberOptions{Targets: []Target{target(r)}, Units: &fakeUnits{read: running()}})
-	until(t, "healthy", func() bool { return statusOf(p, "redis") == health.Healthy })
+	until(t, "healthy and measured", func() bool {
+		v, _ := p.View("redis")
+		return v.Verdict.Status == health.Healthy && v.LastKnownInfo != nil
+	})
 	r.signal(syscall.SIGSTOP)
 	until(t, "hung", func() bool { return has(p, health.CodeHung) })
 	o, err := p.Look(t.Context(), "redis")

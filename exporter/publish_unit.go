@@ -1,0 +1,118 @@
+package exporter
+
+import (
+	"slices"
+
+	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/exporter/metric"
+)
+
+// The closed lists of systemd 252 that the state sets run over. A value outside its list is shown as "other".
+var (
+	activeStates = []string{"active", "activating", "deactivating", "inactive", "failed", "reloading"}
+	loadStates   = []string{"loaded", "not-found", "masked", "bad-setting", "error", "stub", "merged", other}
+	subStates    = []string{
+		"running", "exited", "dead", "failed", "auto-restart", "start-pre", "start", "start-post", "reload", "stop", "stop-watchdog",
+		"stop-sigterm", "stop-sigkill", "stop-post", "final-watchdog", "final-sigterm", "final-sigkill", "condition", "cleaning", other,
+	}
+	results = []string{
+		"success", "resources", "protocol", "timeout", "exit-code", "signal", "core-dump", "watchdog", "start-limit-hit", "oom-kill",
+		"exec-condition", other,
+	}
+)
+
+const other = "other"
+
+var (
+	famUnitState     = familyOf(metric.UnitState)
+	famUnitInfo      = familyOf(metric.UnitInfo)
+	famLoadState     = familyOf(metric.UnitLoadState)
+	famSubState      = familyOf(metric.UnitSubState)
+	famUnitStart     = familyOf(metric.UnitStartTime)
+	famTasks         = familyOf(metric.UnitTasksCurrent)
+	famTasksMax      = familyOf(metric.UnitTasksMax)
+	famUnitCPU       = familyOf(metric.UnitCPU)
+	famUnitMemory    = familyOf(metric.UnitMemory)
+	famActiveEnter   = familyOf(metric.UnitActiveEnter)
+	famInactiveEnter = familyOf(metric.UnitInactiveEnter)
+	famJob           = familyOf(metric.UnitJobPending)
+	famUnitRead      = familyOf(metric.UnitReadSuccess)
+	famUnitReadTime  = familyOf(metric.UnitReadDuration)
+	famRestarts      = familyOf(metric.ServiceRestartTotal)
+	famResult        = familyOf(metric.ServiceResult)
+	famExitCode      = familyOf(metric.ServiceMainExitCode)
+	famExitStatus    = familyOf(metric.ServiceMainExitStatus)
+	famStartLimit    = familyOf(metric.ServiceStartLimitHit)
+	famStartBurst    = familyOf(metric.ServiceStartLimitBurst)
+	famStartInterval = familyOf(metric.ServiceStartLimitSeconds)
+)
+
+// publishUnit adds what systemd last said. While it cannot be asked there is no state at all: unknown is not inactive.
+func publishUnit(p *page, s health.Samples) {
+	if s.Off.Systemd || s.Unit.At.IsZero() {
+		return
+	}
+	p.flag(famUnitRead, s.Unit.Class == health.ClassNone && s.UnitFailures == 0)
+	p.gauge(famUnitReadTime, s.Unit.Took.Seconds())
+	if !s.Unit.OK() {
+		return
+	}
+	u := s.Unit.Unit
+	kind := unitType(u.Name)
+	for _, state := range activeStates {
+		p.flag(famUnitState, state == u.ActiveState, u.Name, kind, state)
+	}
+	stateSet(p, famLoadState, loadStates, u.LoadState, u.Name, kind)
+	stateSet(p, famSubState, subStates, u.SubState, u.Name, kind)
+	stateSet(p, famResult, results, u.Result, u.Name)
+	p.gauge(famUnitInfo, 1, u.Name, kind, "", u.Type)
+	start := 0.0
+	if u.ActiveState == "active" && !u.ActiveEnter.IsZero() {
+		start = unixSeconds(u.ActiveEnter)
+	}
+	p.gauge(famUnitStart, start, u.Name, kind)
+	if !u.ActiveEnter.IsZero() {
+		p.gauge(famActiveEnter, unixSeconds(u.ActiveEnter), u.Name, kind)
+	}
+	if !u.InactiveEnter.IsZero() {
+		p.gauge(famInactiveEnter, unixSeconds(u.InactiveEnter), u.Name, kind)
+	}
+	p.flag(famJob, u.JobID != 0, u.Name, kind)
+	p.counter(famRestarts, float64(u.NRestarts), u.Name)
+	p.gauge(famExitCode, float64(u.ExecMainCode), u.Name)
+	p.gauge(famExitStatus, float64(u.ExecMainStatus), u.Name)
+	p.flag(famStartLimit, u.StartLimited(), u.Name)
+	publishResources(p, u, kind)
+}
+
+// publishResources adds what systemd says only where it accounts for it.
+func publishResources(p *page, u health.Unit, kind string) {
+	if u.StartLimitBurst > 0 {
+		p.gauge(famStartBurst, float64(u.StartLimitBurst), u.Name)
+		p.gauge(famStartInterval, u.StartLimitInterval.Seconds(), u.Name)
+	}
+	if u.MemoryBytes != nil {
+		p.gauge(famUnitMemory, float64(*u.MemoryBytes), u.Name, kind)
+	}
+	if u.CPUTime > 0 {
+		p.counter(famUnitCPU, u.CPUTime.Seconds(), u.Name, kind, "total")
+	}
+	if u.Tasks != nil {
+		p.gauge(famTasks, float64(*u.Tasks), u.Name)
+	}
+	if u.TasksMax != nil {
+		p.gauge(famTasksMax, float64(*u.TasksMax), u.Name, kind)
+	}
+}
+
+// stateSet adds a 0 or 1 for every value of a closed list; lead are the labels before the value's.
+func stateSet(p *page, f family, list []string, value string, lead ...string) {
+	if !slices.Contains(list, value) {
+		value = other
+	}
+	labels := append(slices.Clone(lead), "")
+	for _, v := range list {
+		labels[len(labels)-1] = v
+		p.flag(f, v == value, labels...)
+	}
+}
