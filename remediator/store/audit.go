@@ -49,7 +49,7 @@ func (s *SQLite) insertAudit(tx *sql.Tx, rows []AuditRow) error {
 		s.lastTime = max(s.lastTime, at)
 		_, err := stmt.Exec(r.Seq, r.Chain, at, r.Service, r.UserID, r.UserEmail, r.Operation, r.Phase, r.Success, r.Hash,
 			nonNil(r.JSON), back)
-		if isUnique(err) {
+		if isTaken(err) {
 			return fmt.Errorf("%w: %d", ErrConflict, r.Seq)
 		}
 		if err != nil {
@@ -59,9 +59,10 @@ func (s *SQLite) insertAudit(tx *sql.Tx, rows []AuditRow) error {
 	return nil
 }
 
-func isUnique(err error) bool {
+// isTaken reports whether an insert failed because its primary key is there already.
+func isTaken(err error) bool {
 	var se *sqlite.Error
-	return errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+	return errors.As(err, &se) && se.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
 }
 
 // nonNil keeps an empty document apart from NULL.
@@ -183,10 +184,11 @@ func (s *SQLite) WalkAudit(ctx context.Context, from int64, fn func(AuditRow) er
 }
 
 func (s *SQLite) auditRows(ctx context.Context, text string, args ...any) ([]AuditRow, error) {
-	db, err := s.reader()
+	db, done, err := s.reader()
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, s.classify(err)

@@ -133,10 +133,11 @@ func (s *SQLite) delete(ctx context.Context, text string, args ...any) (int, err
 }
 
 func (s *SQLite) documentRows(ctx context.Context, text string, args ...any) ([]Document, error) {
-	db, err := s.reader()
+	db, done, err := s.reader()
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, s.classify(err)

@@ -23,10 +23,11 @@ func (s *SQLite) PutSession(ctx context.Context, v Session) error {
 
 // Session implements Sessions. It does not judge expiry: the caller knows the time and the idle limit.
 func (s *SQLite) Session(ctx context.Context, idHash string) (Session, error) {
-	db, err := s.reader()
+	db, done, err := s.reader()
 	if err != nil {
 		return Session{}, fmt.Errorf("read session: %w", err)
 	}
+	defer done()
 	v := Session{IDHash: idHash}
 	var created, used, expires int64
 	err = db.QueryRowContext(ctx, "SELECT user_id, created, last_used, expires, source_ip FROM sessions WHERE id_hash = ?", idHash).

@@ -37,7 +37,7 @@ type SQLite struct {
 	w    *sql.DB // one connection, used by the committer only
 	r    *sql.DB
 
-	mu     sync.RWMutex // guards closed and the closing of queue
+	mu     sync.RWMutex // guards closed and the closing of queue; read-held by reads and while waiting for a place in the queue
 	closed bool
 	queue  chan *write // closed by Close
 	done   chan struct{}
@@ -116,7 +116,7 @@ func dsn(path string, readOnly bool) string {
 	return u.String()
 }
 
-// Close waits for the writes that were accepted, refuses further ones and gives the data directory free. It is safe to call
+// Close waits for the reads and writes that were accepted, refuses further ones and gives the data directory free. It is safe to call
 // more than once.
 func (s *SQLite) Close() error {
 	s.mu.Lock()
@@ -146,14 +146,14 @@ func (s *SQLite) release() error {
 	return nil
 }
 
-// reader returns the read pool, or ErrClosed.
-func (s *SQLite) reader() (*sql.DB, error) {
+// reader returns the read pool and what to call after the read, for which Close waits; or ErrClosed.
+func (s *SQLite) reader() (db *sql.DB, done func(), err error) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	if s.closed {
-		return nil, ErrClosed
+		s.mu.RUnlock()
+		return nil, nil, ErrClosed
 	}
-	return s.r, nil
+	return s.r, s.mu.RUnlock, nil
 }
 
 // zeroTime stands for time.Time{}, whose Unix time in nanoseconds does not fit in an int64.

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/remediator/store"
+	"github.com/redis-medic/redis-medic/remediator/store/storetest"
 )
 
 func open(tb testing.TB, dir string) *store.SQLite {
@@ -46,4 +47,58 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
+}
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+}
+
+// BenchmarkQueryMillion measures the newest 50 of a million audit rows by each single filter.
+func BenchmarkQueryMillion(b *testing.B) {
+	const million = 1_000_000
+	s := open(b, b.TempDir())
+	start := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	json := make([]byte, 600)
+	users, services := 200, 50
+	var rows []store.AuditRow
+	for i := range million {
+		at := start.Add(time.Duration(i) * time.Second)
+		if i%1000 == 999 {
+			at = at.Add(-time.Hour) // a clock that jumps
+		}
+		rows = append(rows, store.AuditRow{
+			Seq: int64(i + 1), Chain: "c", Time: at, Service: fmt.Sprint("s", i%services), UserID: fmt.Sprint("u", i%users),
+			UserEmail: fmt.Sprintf("u%d@example.com", i%users), Operation: []string{"start", "stop", "restart", "status"}[i%4],
+			Phase: []string{"intent", "outcome"}[i%2], Success: i%100 != 0, Hash: "h", JSON: json,
+		})
+		if len(rows) == 5000 {
+			if err := s.AppendAudit(b.Context(), rows...); err != nil {
+				b.Fatal(err)
+			}
+			rows = rows[:0]
+		}
+	}
+	yes, no := true, false
+	middle := start.Add(million / 2 * time.Second)
+	for _, q := range []struct {
+		name string
+		q    store.AuditQuery
+	}{
+		{"none", store.AuditQuery{}}, {"service", store.AuditQuery{Service: "s7"}}, {"user id", store.AuditQuery{User: "u7"}},
+		{"user e-mail", store.AuditQuery{User: "u7@example.com"}}, {"operation", store.AuditQuery{Operation: "stop"}},
+		{"phase", store.AuditQuery{Phase: "intent"}}, {"no such phase", store.AuditQuery{Phase: "denied"}},
+		{"success", store.AuditQuery{Success: &yes}}, {"failure", store.AuditQuery{Success: &no}},
+		{"since the middle", store.AuditQuery{Since: middle}}, {"until the middle", store.AuditQuery{Until: middle}},
+		{"until the start", store.AuditQuery{Until: start.Add(time.Hour)}}, {"deep page", store.AuditQuery{Before: 1000}},
+		{"user, deep page", store.AuditQuery{User: "u7", Before: million / 2}},
+		{"user in a window", store.AuditQuery{User: "u7", Since: middle, Until: middle.Add(time.Hour * 24)}},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.QueryAudit(b.Context(), q.q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
