@@ -71,8 +71,8 @@ func (r *Remediator) Operate(ctx context.Context, req Request) (Result, error) {
 	r.running.Add(1)
 	go func() {
 		defer r.running.Done()
-		defer u.release()
 		res, err := r.operate(u, req, began, generation)
+		u.release() // before the answer: whoever has it may ask for the next operation at once
 		done <- answer{res, err}
 	}()
 	select {

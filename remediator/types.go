@@ -29,6 +29,10 @@ type Actor struct {
 	Email string `json:"email"`
 	Role  string `json:"role"`
 	Auth  string `json:"-"` // jwt, session, service_account, webhook, system, none
+
+	// Where the request came from, for the audit record; empty for acts of our own.
+	SourceIP  string `json:"-"`
+	RequestID string `json:"-"`
 }
 
 // System is the actor of automatic acts.

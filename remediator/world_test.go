@@ -38,6 +38,7 @@ type world struct {
 	on        map[host.Verb]func(*world) error // replaces the plain effect of a verb
 	block     chan struct{}                    // a changing verb waits for it to be closed
 	script    error
+	starts    int
 }
 
 func newWorld() *world {
@@ -47,8 +48,9 @@ func newWorld() *world {
 }
 
 func (w *world) up() {
-	w.unit = health.Unit{Name: "redis-server.service", LoadState: "loaded", ActiveState: "active", SubState: "running", MainPID: w.unit.MainPID + 100,
-		InvocationID: fmt.Sprint(w.unit.MainPID + 100), StartLimitBurst: 5}
+	w.starts++
+	w.unit = health.Unit{Name: "redis-server.service", LoadState: "loaded", ActiveState: "active", SubState: "running", MainPID: 100 + w.starts,
+		InvocationID: fmt.Sprint(w.starts), StartLimitBurst: 5}
 	w.reply, w.connected, w.proc = health.ReplyPong, true, 'S'
 }
 
