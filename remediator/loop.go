@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -130,18 +131,9 @@ func (u *unit) busyNow() *Busy {
 
 // evidence makes the double probe and gathers what the decision rests on.
 func (r *Remediator) evidence(ctx context.Context, u *unit) (ladder.Input, error) {
-	first, err := r.look(ctx, u)
+	first, second, err := r.doubleProbe(ctx, u)
 	if err != nil {
 		return ladder.Input{}, err
-	}
-	second := first
-	if !first.Serving() {
-		if err := pause(ctx, probeGap); err != nil {
-			return ladder.Input{}, err
-		}
-		if second, err = r.look(ctx, u); err != nil {
-			return ladder.Input{}, err
-		}
 	}
 	in := ladder.Input{Now: time.Now(), First: first, Second: second}
 	if p := second.Unit; second.Ping.Reply == health.ReplyTimeout && p.OK() && p.Unit.MainPID > 0 {
@@ -156,6 +148,37 @@ func (r *Remediator) evidence(ctx context.Context, u *unit) (ladder.Input, error
 	in.Attempts, in.Denied, in.Done, in.Finding = c.Attempts, c.Denied, c.Done, c.Finding
 	in.SilentSince, in.LoadedAt = c.SilentSince, c.LoadedAt
 	return in, nil
+}
+
+// doubleProbe looks twice, probeGap apart. The second look does not wait for the first one to run into its timeout: a frozen
+// Redis costs one timeout, not two.
+func (r *Remediator) doubleProbe(ctx context.Context, u *unit) (first, second health.Observation, err error) {
+	type result struct {
+		o   health.Observation
+		err error
+	}
+	early := make(chan result, 1)
+	go func() {
+		o, err := r.look(ctx, u)
+		early <- result{o, err}
+	}()
+	gap := time.NewTimer(probeGap)
+	defer gap.Stop()
+	var one *result
+	select {
+	case got := <-early:
+		if one = &got; got.err != nil || got.o.Serving() {
+			return got.o, got.o, got.err
+		}
+		<-gap.C
+	case <-gap.C:
+	}
+	second, err = r.look(ctx, u)
+	if one == nil {
+		got := <-early // bounded by lookTimeout, as the second look was
+		one = &got
+	}
+	return one.o, second, errors.Join(one.err, err)
 }
 
 // track remembers since when nothing answers and whether a load makes progress. The caller holds u.mu.
