@@ -21,6 +21,10 @@ export function createPanelRouter(): Router {
         meta: { title: '' },
         children: [
           { path: '', name: 'now', component: () => import('@/screens/NowScreen.vue'), meta: { title: 'Now' } },
+          { path: 'recovery', name: 'recovery', component: () => import('@/screens/RecoveryScreen.vue'), meta: { title: 'Recovery' } },
+          { path: 'timeline', name: 'timeline', component: () => import('@/screens/TimelineScreen.vue'), meta: { title: 'Timeline' } },
+          { path: 'logs', name: 'logs', component: () => import('@/screens/LogsScreen.vue'), meta: { title: 'Logs' } },
+          { path: 'audit', name: 'audit', component: () => import('@/screens/AuditScreen.vue'), meta: { title: 'Audit' } },
         ],
       },
       { path: '/:rest(.*)*', name: 'nowhere', component: () => import('@/screens/NowhereScreen.vue'), meta: { title: 'Not found' } },

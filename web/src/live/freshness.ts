@@ -15,6 +15,8 @@ const BACKOFF_LIMIT_MS = 30_000
 /** What is known of the way to the control API. */
 export interface Link {
   socketOpen: boolean
+  /** A first dial has ended, one way or the other. */
+  socketTried: boolean
   /** Since when the API does not answer; null: it does, as far as is known. */
   suspectSince: number | null
   /** When anything of the API was last heard; null: never. */
@@ -26,7 +28,8 @@ export type Phase = 'connecting' | 'live' | 'polling' | 'reconnecting' | 'away'
 export function phaseOf(link: Link, now: number): Phase {
   if (link.suspectSince !== null) return now - link.suspectSince < GRACE_MS ? 'reconnecting' : 'away'
   if (link.heardAt === null) return 'connecting'
-  return link.socketOpen ? 'live' : 'polling'
+  if (link.socketOpen) return 'live'
+  return link.socketTried ? 'polling' : 'connecting'
 }
 
 /** When a measurement was made (server's clock) and when it arrived (browser's clock). */

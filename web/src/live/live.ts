@@ -21,6 +21,7 @@ export interface Sample {
 const KEPT_SAMPLES = 60
 const KEPT_EVENTS = 30
 const REFETCH_DELAY_MS = 150
+const UNLINKED: Link = { socketOpen: false, socketTried: false, suspectSince: null, heardAt: null }
 
 /**
  * What is known of the one service on the screen and how far it may be believed. It fetches, listens, and reconnects by
@@ -39,7 +40,7 @@ export const useLive = defineStore('live', () => {
   /** Why the API is taken for unreachable; null while it answers. */
   const failure = shallowRef<ApiError | null>(null)
   const stamp = shallowRef<Stamp | null>(null)
-  const link = reactive<Link>({ socketOpen: false, suspectSince: null, heardAt: null })
+  const link = reactive<Link>({ ...UNLINKED })
 
   const timetable: Timetable = { polling: false, dialling: false, polledAt: 0, retryAt: 0 }
   let socket: Socket | null = null
@@ -114,6 +115,8 @@ export const useLive = defineStore('live', () => {
       sampled(known.value.level, h.value.response_time_ms)
     }
     failure.value = error
+    // The first dial, or the next one, need not wait for the clock.
+    tick()
   }
 
   function asApiError(result: PromiseSettledResult<unknown>): ApiError | null {
@@ -162,7 +165,7 @@ export const useLive = defineStore('live', () => {
       opened: () => {
         timetable.dialling = false
         socketLostAt = null
-        link.socketOpen = true
+        link.socketOpen = link.socketTried = true
         heard()
       },
       message: (event) => {
@@ -172,6 +175,7 @@ export const useLive = defineStore('live', () => {
         timetable.dialling = false
         socketLostAt ??= Date.now()
         link.socketOpen = false
+        link.socketTried = true
         timetable.retryAt = Date.now() + backoff(attempt++, Math.random())
         void refresh()
       },
@@ -217,7 +221,7 @@ export const useLive = defineStore('live', () => {
     status.value = health.value = recovery.value = recoveryError.value = failure.value = incident.value = stamp.value = null
     samples.value = []
     events.value = []
-    Object.assign(link, { socketOpen: false, suspectSince: null, heardAt: null })
+    Object.assign(link, UNLINKED)
     Object.assign(timetable, { polling: false, dialling: false, polledAt: 0, retryAt: 0 })
     socketLostAt = null
     attempt = lastSeq = 0

@@ -11,6 +11,7 @@ export function useServices(refetchInterval: number | false = false): {
   data: Ref<Page<ServiceRecord> | undefined>
   error: Ref<ApiError | null>
   dataUpdatedAt: Ref<number>
+  refetch: () => unknown
 } {
   return useQuery<Page<ServiceRecord>, ApiError>({
     queryKey: ['services'], queryFn: RedisServiceAPI.services, staleTime: 60_000, refetchInterval,
