@@ -78,9 +78,10 @@ func chainCases() []ruleCase {
 }
 
 func sloCases() []ruleCase {
-	requests := func(code string) string {
-		return fmt.Sprintf(`redis_medic_http_requests_total{component="controlapi",method="GET",route="/api/services/{id}/status",code=%q}`, code)
+	route := func(route, code string) string {
+		return fmt.Sprintf(`redis_medic_http_requests_total{component="controlapi",method="GET",route=%q,code=%q}`, route, code)
 	}
+	requests := func(code string) string { return route("/api/services/{id}/status", code) }
 	return []ruleCase{
 		{alert: "RedisMedicAPIErrorBudgetBurn", name: "pages when two per cent of requests fail, and ends window by window", step: 120,
 			series: map[string]string{requests("200"): "0+98", requests("500"): "0*90 0+2*150 298"},
@@ -88,6 +89,9 @@ func sloCases() []ruleCase {
 				at(9*3600, burn("warning/1d"), burn("warning/3d")), at(11*3600, burn("warning/3d")), at(16 * 3600)}},
 		{alert: "RedisMedicAPIErrorBudgetBurn", name: "rests while one request in two thousand fails", step: 120,
 			series: map[string]string{requests("200"): "0+1999", requests("500"): "0+1"},
+			at:     []moment{at(4 * 3600)}},
+		{alert: "RedisMedicAPIErrorBudgetBurn", name: "rests while operations fail because Redis or its host does", step: 120,
+			series: map[string]string{requests("200"): "0+10", route("/api/services/{id}/restart", "500"): "0+10"},
 			at:     []moment{at(4 * 3600)}},
 		{alert: "RedisMedicAPIErrorBudgetBurn", name: "rests while nobody asks", step: 120,
 			series: map[string]string{requests("200"): "5"},
