@@ -124,7 +124,7 @@ func (a *API) assemble() error {
 	}
 	a.hub = live.New(live.Options{
 		Logger: a.log, MaxClients: o.Websocket.MaxClients, MaxPerUser: o.Websocket.MaxPerUser, MaxPerAddress: o.Websocket.MaxPerAddress,
-		OriginPatterns: o.AllowedOrigins, Snapshot: a.snapshot, OnEvent: a.onEvent, Mute: muted(o),
+		OriginPatterns: o.AllowedOrigins, Snapshot: a.snapshot, Prepare: a.prepare, Mute: muted(o),
 	})
 	a.metrics = newMetrics(a.hub)
 	a.server = &http.Server{
@@ -147,11 +147,25 @@ func muted(o Options) map[remediator.EventType]bool {
 	}
 }
 
-// onEvent makes the next answer about the service fresh.
-func (a *API) onEvent(ev remediator.Event) {
+// prepare makes the next answer about the service fresh, and puts a degradation into the form in which it can also be asked for.
+// It must not ask the remediator, whose goroutine it runs on.
+func (a *API) prepare(ev *remediator.Event) {
 	if s, known := a.services[ev.Service]; known {
 		s.invalidate()
 	}
+	if ev.Type != remediator.EventDegradation {
+		return
+	}
+	state := remediator.State{}
+	if ev.Status == "entered" {
+		state.DegradedSince = ev.Timestamp
+		if payload, ok := ev.Degradation.(map[string]any); ok {
+			if since, ok := payload["since"].(time.Time); ok {
+				state.DegradedSince = since
+			}
+		}
+	}
+	ev.Degradation = a.newDegradationBody(ev.Service, state, ev.Timestamp)
 }
 
 func (a *API) warnWithoutPassword() {

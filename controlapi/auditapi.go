@@ -41,7 +41,7 @@ func getAudit(a *API, w http.ResponseWriter, c *call) error {
 
 // auditParams are the parameters of GET /api/audit; any other is refused, so that a misspelt filter does not show everything.
 var auditParams = map[string]bool{
-	"service": true, "user": true, "operation": true, "phase": true, "success": true, "since": true, "until": true, "cursor": true, "limit": true,
+	"service": true, "user": true, "operation": true, "phase": true, "result": true, "since": true, "until": true, "cursor": true, "limit": true,
 }
 
 func parseAuditFilter(values url.Values) (audit.Filter, error) {
@@ -62,12 +62,14 @@ func parseAuditFilter(values url.Values) (audit.Filter, error) {
 	if f.Limit, err = intParam(values.Get("limit"), 50, 1, 1000, "limit"); err != nil {
 		return audit.Filter{}, err
 	}
-	if text := values.Get("success"); text != "" {
-		ok, err := strconv.ParseBool(text)
-		if err != nil {
-			return audit.Filter{}, badRequest("success must be true or false")
-		}
-		f.Success = &ok
+	switch values.Get("result") {
+	case "":
+	case "success", "failure":
+		f.Success = ptr(values.Get("result") == "success")
+	case "denied":
+		f.Phase = audit.PhaseDenied
+	default:
+		return audit.Filter{}, badRequest("result must be success, failure or denied")
 	}
 	if f.Since, err = timeParam(values.Get("since"), "since"); err != nil {
 		return audit.Filter{}, err

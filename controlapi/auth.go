@@ -32,11 +32,11 @@ func (b credentials) login() string {
 
 // meBody says who is asking and what they may do.
 type meBody struct {
-	Authenticated bool              `json:"authenticated"`
-	User          *userBody         `json:"user"`
-	Permissions   []rbac.Permission `json:"permissions"`
-	ExpiresAt     *string           `json:"expires_at"`
-	AuthMethod    string            `json:"auth_method"`
+	User          userBody                        `json:"user"`
+	Permissions   []rbac.Permission               `json:"permissions"`
+	RequiredRoles map[rbac.Permission][]rbac.Role `json:"required_roles"` // so that a refusal can be explained before it happens
+	ExpiresAt     *string                         `json:"expires_at"`     // null: never
+	AuthMethod    string                          `json:"auth_method"`
 }
 
 type userBody struct {
@@ -46,12 +46,13 @@ type userBody struct {
 }
 
 func (a *API) me(p authn.Principal) meBody {
+	table := a.permissions.Load()
 	b := meBody{
-		Authenticated: !p.IsAnonymous(), Permissions: a.permissions.Load().Of(rbac.Role(p.Role)), ExpiresAt: stampOrNil(p.Expires),
-		AuthMethod: string(p.Method),
+		User: userBody{ID: p.ID, Email: p.Email, Role: p.Role}, Permissions: table.Of(rbac.Role(p.Role)),
+		RequiredRoles: map[rbac.Permission][]rbac.Role{}, ExpiresAt: stampOrNil(p.Expires), AuthMethod: string(p.Method),
 	}
-	if b.Authenticated {
-		b.User = &userBody{ID: p.ID, Email: p.Email, Role: p.Role}
+	for _, permission := range rbac.Permissions() {
+		b.RequiredRoles[permission] = table.Required(permission)
 	}
 	return b
 }

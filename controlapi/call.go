@@ -44,7 +44,9 @@ type call struct {
 func (c *call) role() rbac.Role { return rbac.Role(c.who.Role) }
 
 func (c *call) actor() remediator.Actor {
-	return remediator.Actor{ID: c.who.ID, Email: c.who.Email, Role: c.who.Role, Auth: string(c.who.Method)}
+	return remediator.Actor{
+		ID: c.who.ID, Email: c.who.Email, Role: c.who.Role, Auth: string(c.who.Method), SourceIP: c.sourceIP, RequestID: c.requestID,
+	}
 }
 
 // serviceID is the service that the path names, whether it exists or not.

@@ -73,14 +73,10 @@ func (a *API) confirmed(c *call, op string, given, tokenGiven bool, token string
 		return nil
 	}
 	a.limits.giveBack(c.who.ID, c.route.limit)
-	affected := a.opts.Dependents
-	if affected == nil {
-		affected = []string{}
-	}
 	p := newProblem(http.StatusBadRequest, "confirmation_required", detail)
 	p.err = "Confirmation required to stop Redis service"
 	p.extra = map[string]any{
-		"affected_services": affected, "confirmation_required": true,
+		"affected_services": a.opts.Dependents, "confirmation_required": true,
 		"confirmation_token":           a.confirmations.issue(c.who.ID, c.service.ID, op, time.Now()),
 		"confirmation_timeout_seconds": int(a.opts.ConfirmationTTL / time.Second),
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/audit"
+	"github.com/redis-medic/redis-medic/remediator/host"
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
@@ -250,14 +251,14 @@ func (m *memSessions) PruneSessions(_ context.Context, now time.Time, idle time.
 }
 
 type fakeLogs struct {
-	entries []LogEntry
-	asked   int
-	err     error
+	logs  host.Logs
+	asked int
+	err   error
 }
 
-func (f *fakeLogs) Logs(_ context.Context, _ string, lines int) ([]LogEntry, error) {
+func (f *fakeLogs) Logs(_ context.Context, _ string, lines int) (host.Logs, error) {
 	f.asked = lines
-	return f.entries, f.err
+	return f.logs, f.err
 }
 
 // at is the document's moment.

@@ -2,7 +2,6 @@ package controlapi
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -20,7 +19,7 @@ type healthBody struct {
 	HealthChecks          map[health.CheckName]healthCheck `json:"health_checks"`
 	Recommendations       []string                         `json:"recommendations"`
 	AutoRecovery          autoRecoverySummary              `json:"auto_recovery"`
-	// Reasons are ours. They are part of the event stream, and of the answer to ?reasons=true.
+	// Reasons are ours: why the status is not healthy. A healthy service has none, and its answer is the document's to the letter.
 	Reasons []health.Reason `json:"reasons,omitempty"`
 }
 
@@ -58,7 +57,7 @@ func newHealthBody(v health.View, state remediator.State) healthBody {
 		OverallStatus: string(overall(v)), ServiceRunning: statusOf(s) == statusRunning, Connectivity: s.Ping.Reply.Alive(),
 		LastSuccessfulCommand: stampOrNil(v.LastPong), ErrorCountLastHour: v.ErrorsHour,
 		HealthChecks: map[health.CheckName]healthCheck{}, Recommendations: v.Verdict.Recommendations(),
-		AutoRecovery: newAutoRecoverySummary(state),
+		AutoRecovery: newAutoRecoverySummary(state), Reasons: v.Verdict.Reasons,
 	}
 	if b.Connectivity {
 		b.ResponseTimeMS = ptr(milliseconds(s.Ping.Latency))
@@ -122,10 +121,7 @@ func milliseconds(d time.Duration) float64 { return round(float64(d)/float64(tim
 
 func getHealth(a *API, w http.ResponseWriter, c *call) error {
 	s := c.service
-	if withReasons, _ := strconv.ParseBool(c.r.URL.Query().Get("reasons")); withReasons {
-		return writeJSON(w, http.StatusOK, a.healthOf(s.ID, true))
-	}
-	e, err := s.health.get(s, a.opts.Cache, func() any { return a.healthOf(s.ID, false) })
+	e, err := s.health.get(s, a.opts.Cache, func() any { return a.healthOf(s.ID) })
 	if err != nil {
 		return err
 	}
@@ -133,14 +129,10 @@ func getHealth(a *API, w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-func (a *API) healthOf(id string, reasons bool) healthBody {
+func (a *API) healthOf(id string) healthBody {
 	v, _ := a.opts.Prober.View(id)
 	state, _ := a.opts.Remediator.State(id)
-	b := newHealthBody(v, state)
-	if reasons {
-		b.Reasons = v.Verdict.Reasons
-	}
-	return b
+	return newHealthBody(v, state)
 }
 
 // getSelfHealth is the component of document section 7.3, about the first service.

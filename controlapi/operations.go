@@ -169,8 +169,10 @@ func (a *API) await(w http.ResponseWriter, c *call, run *operationRun) error {
 		return newProblem(http.StatusServiceUnavailable, "client_gone", "The operation goes on")
 	}
 	if run.err != nil {
+		// The remediator records its own refusals; of a service that it does not know, and of ours, it knows nothing.
+		var ours *problem
+		c.audited = c.audited || !errors.As(run.err, &ours) && !errors.Is(run.err, remediator.ErrUnknownService)
 		if errors.Is(run.err, context.DeadlineExceeded) {
-			c.audited = true
 			p := newProblem(http.StatusGatewayTimeout, "still_running", "The operation has not ended yet. Look at the status before repeating it.")
 			p.extra = map[string]any{"outcome_unknown": true}
 			return p

@@ -17,6 +17,7 @@ import (
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/audit"
+	"github.com/redis-medic/redis-medic/remediator/host"
 )
 
 // Prober knows the health of services. View returns a copy of what is known now; it does not wait for the network.
@@ -58,17 +59,9 @@ type AuditReader interface {
 }
 
 // LogReader returns the newest log entries of a service, its unit's journal and Redis's own log merged by time, oldest first. Its
-// errors are *host.Error where the host is at fault.
+// errors are *host.Error where the host is at fault. *host.Fleet is one.
 type LogReader interface {
-	Logs(ctx context.Context, service string, lines int) ([]LogEntry, error)
-}
-
-// LogEntry is one line of a log.
-type LogEntry struct {
-	Time    time.Time
-	Level   string // error, warning, info, debug
-	Message string
-	Source  string // journal, redis
+	Logs(ctx context.Context, service string, lines int) (host.Logs, error)
 }
 
 // ServiceInfo is what the API shows of a configured service.
@@ -207,6 +200,9 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Cache.TTL, DefaultCacheTTL)
 	if o.Websocket.Endpoint == "" {
 		o.Websocket.Endpoint = DefaultEndpoint
+	}
+	if o.Dependents == nil {
+		o.Dependents = []string{}
 	}
 	limit := func(field *int, value int) {
 		if *field == 0 {

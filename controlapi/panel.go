@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis-medic/redis-medic/remediator"
+	"github.com/redis-medic/redis-medic/remediator/audit"
 )
 
 //go:embed openapi.yaml
@@ -63,7 +63,20 @@ func postConfigReload(a *API, w http.ResponseWriter, c *call) error {
 	if a.opts.Reload == nil {
 		return newProblem(http.StatusNotImplemented, "no_reload", "This process cannot reload its configuration")
 	}
-	err := a.configure(c, "", nil, func(remediator.Actor, string) error { return a.opts.Reload() })
+	c.validated = true
+	if err := a.append(c, c.record(audit.PhaseIntent)); err != nil {
+		return err
+	}
+	err := a.opts.Reload()
+	outcome := c.record(audit.PhaseOutcome)
+	outcome.Result.Success, outcome.Result.Status = err == nil, http.StatusOK
+	if err != nil {
+		outcome.Result.Status, outcome.Result.Error = http.StatusUnprocessableEntity, "bad_configuration"
+	}
+	if auditErr := a.append(c, outcome); auditErr != nil {
+		// The intent is recorded and the act is done: the answer must not say otherwise.
+		a.log.Error().Err(auditErr).Str("request_id", c.requestID).Msg("outcome could not be audited")
+	}
 	if err == nil {
 		return writeJSON(w, http.StatusOK, map[string]any{"reloaded": true, "timestamp": stamp(time.Now())})
 	}

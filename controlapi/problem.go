@@ -117,9 +117,7 @@ func operationProblem(err error) *problem {
 		p := newProblem(http.StatusConflict, "busy", fmt.Sprintf("%s is running a %s on this service since %s",
 			busy.Busy.By, busy.Busy.Operation, stamp(busy.Busy.Since)))
 		p.err = "Another operation is in progress"
-		p.extra = map[string]any{"busy": map[string]any{
-			"by": busy.Busy.By, "operation": busy.Busy.Operation, "since": stamp(busy.Busy.Since),
-		}}
+		p.extra = map[string]any{"busy": newBusyBody(busy.Busy)}
 		return p
 	case errors.As(err, &unavailable):
 		p := newProblem(http.StatusServiceUnavailable, "host_"+string(unavailable.Class), unavailable.Public)
@@ -143,6 +141,10 @@ func operationProblem(err error) *problem {
 		return newProblem(http.StatusNotFound, "not_found", "No such record")
 	case errors.Is(err, remediator.ErrNotAllowed):
 		return newProblem(http.StatusForbidden, "operation_not_allowed", "The configuration does not allow this operation on this service")
+	case errors.Is(err, remediator.ErrPast):
+		return badRequest("The end must be in the future")
+	case errors.Is(err, store.ErrBadCursor):
+		return badRequest("cursor is not one of ours")
 	case errors.Is(err, remediator.ErrAudit):
 		return auditProblem(err)
 	}

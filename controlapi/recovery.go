@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,31 +11,31 @@ import (
 	"github.com/redis-medic/redis-medic/controlapi/live"
 	"github.com/redis-medic/redis-medic/controlapi/rbac"
 	"github.com/redis-medic/redis-medic/remediator"
-	"github.com/redis-medic/redis-medic/remediator/audit"
 	"github.com/redis-medic/redis-medic/remediator/breaker"
 )
 
 // autoRecoveryBody is everything that is known of automatic recovery of a service. Null means never or none.
 type autoRecoveryBody struct {
-	Service                    string               `json:"service"`
-	Enabled                    bool                 `json:"enabled"`
-	Desired                    desiredBody          `json:"desired"`
-	Holds                      []holdBody           `json:"holds"`
-	CircuitBreaker             breakerBody          `json:"circuit_breaker"`
-	RequiresManualIntervention bool                 `json:"requires_manual_intervention"`
-	ManualReason               *string              `json:"manual_reason"`
-	RecentRecoveries           int                  `json:"recent_recoveries"`
-	LastRecovery               *string              `json:"last_recovery"`
-	RecoveryStatus             *string              `json:"recovery_status"`
-	Busy                       *busyBody            `json:"busy"`
-	Incident                   *remediator.Incident `json:"incident"`
+	Service            string               `json:"service"`
+	Enabled            bool                 `json:"enabled"`
+	Desired            desiredBody          `json:"desired"`
+	Holds              []holdBody           `json:"holds"`
+	Breaker            breakerBody          `json:"breaker"`
+	ManualIntervention bool                 `json:"manual_intervention"`
+	ManualReason       string               `json:"manual_reason"`
+	RecentRecoveries   int                  `json:"recent_recoveries"`
+	LastRecovery       *string              `json:"last_recovery"`
+	RecoveryStatus     string               `json:"recovery_status"`
+	Busy               *busyBody            `json:"busy"`
+	Incident           *remediator.Incident `json:"incident"`
+	DegradedSince      *string              `json:"degraded_since"`
 }
 
 type desiredBody struct {
-	Status string  `json:"status"` // running, stopped
-	By     string  `json:"by"`
-	Since  *string `json:"since"`
-	Reason string  `json:"reason"`
+	Running bool    `json:"running"`
+	By      string  `json:"by"`
+	Since   *string `json:"since"`
+	Reason  string  `json:"reason"`
 }
 
 type holdBody struct {
@@ -46,7 +47,7 @@ type holdBody struct {
 }
 
 type breakerBody struct {
-	State    string  `json:"state"`
+	Phase    string  `json:"phase"` // closed, open, half-open
 	Failures int     `json:"failures"`
 	OpenedAt *string `json:"opened_at"`
 }
@@ -57,28 +58,28 @@ type busyBody struct {
 	Since     string `json:"since"`
 }
 
+func newBusyBody(b remediator.Busy) *busyBody {
+	return &busyBody{By: b.By, Operation: b.Operation, Since: stamp(b.Since)}
+}
+
 func newAutoRecoveryBody(s remediator.State, evidence bool) autoRecoveryBody {
 	b := autoRecoveryBody{
 		Service: s.Service, Enabled: s.AutoRecoveryEnabled,
-		Desired: desiredBody{Status: statusStopped, By: s.Desired.By, Since: stampOrNil(s.Desired.Since), Reason: s.Desired.Reason},
+		Desired: desiredBody{Running: s.Desired.Running, By: s.Desired.By, Since: stampOrNil(s.Desired.Since), Reason: s.Desired.Reason},
 		Holds:   []holdBody{},
-		CircuitBreaker: breakerBody{
-			State: string(s.Breaker.Phase), Failures: s.Breaker.Failures, OpenedAt: stampOrNil(s.Breaker.OpenedAt),
-		},
-		RequiresManualIntervention: s.ManualIntervention, ManualReason: textOrNil(s.ManualReason),
-		RecentRecoveries: s.RecentRecoveries, LastRecovery: stampOrNil(s.LastRecovery), RecoveryStatus: textOrNil(s.RecoveryStatus),
+		Breaker: breakerBody{Phase: string(s.Breaker.Phase), Failures: s.Breaker.Failures, OpenedAt: stampOrNil(s.Breaker.OpenedAt)},
+
+		ManualIntervention: s.ManualIntervention, ManualReason: s.ManualReason, RecentRecoveries: s.RecentRecoveries,
+		LastRecovery: stampOrNil(s.LastRecovery), RecoveryStatus: s.RecoveryStatus, DegradedSince: stampOrNil(s.DegradedSince),
 	}
-	if s.Desired.Running {
-		b.Desired.Status = statusRunning
-	}
-	if b.CircuitBreaker.State == "" {
-		b.CircuitBreaker.State = string(breaker.Closed)
+	if b.Breaker.Phase == "" {
+		b.Breaker.Phase = string(breaker.Closed)
 	}
 	for _, h := range s.Holds {
 		b.Holds = append(b.Holds, newHoldBody(h))
 	}
 	if s.Busy != nil {
-		b.Busy = &busyBody{By: s.Busy.By, Operation: s.Busy.Operation, Since: stamp(s.Busy.Since)}
+		b.Busy = newBusyBody(*s.Busy)
 	}
 	if s.Incident != nil {
 		b.Incident = ptr(incidentFor(*s.Incident, evidence))
@@ -119,31 +120,17 @@ func getAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
 	return writeJSON(w, http.StatusOK, newAutoRecoveryBody(state, a.seesEvidence(c)))
 }
 
-// configure runs a change of settings between its intent and its outcome in the audit log.
-func (a *API) configure(c *call, reason string, details map[string]string, change func(remediator.Actor, string) error) error {
+// set runs a change of a service's settings. The remediator records it together with the change, or does neither; a refusal is
+// recorded here.
+func (a *API) set(c *call, timeout time.Duration, change func(context.Context, remediator.Actor) error) error {
 	c.validated = true
-	reason = plain(reason, maxReason)
-	intent := c.record(audit.PhaseIntent)
-	intent.Reason, intent.Details = reason, details
-	if err := a.append(c, intent); err != nil {
+	ctx, cancel := c.detached(timeout)
+	defer cancel()
+	if err := change(ctx, c.actor()); err != nil {
 		return err
 	}
-	err := change(c.actor(), reason)
-	outcome := c.record(audit.PhaseOutcome)
-	outcome.Reason, outcome.Details = reason, details
-	outcome.Result.Success, outcome.Result.Status = err == nil, http.StatusOK
-	if err != nil {
-		p := problemOf(err)
-		outcome.Result.Status, outcome.Result.Error = p.status, p.code
-	}
-	if auditErr := a.append(c, outcome); auditErr != nil {
-		// The intent is recorded and the change is made: the answer must not say otherwise.
-		a.log.Error().Err(auditErr).Str("request_id", c.requestID).Msg("outcome could not be audited")
-	}
-	if c.service != nil {
-		c.service.invalidate()
-	}
-	return err
+	c.service.invalidate()
+	return nil
 }
 
 func putAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
@@ -157,11 +144,8 @@ func putAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
 	if body.Enabled == nil {
 		return badRequest("enabled is required")
 	}
-	details := map[string]string{"enabled": strconv.FormatBool(*body.Enabled)}
-	err := a.configure(c, body.Reason, details, func(actor remediator.Actor, reason string) error {
-		ctx, cancel := c.detached(auditTimeout)
-		defer cancel()
-		return a.opts.Remediator.SetAutoRecovery(ctx, c.service.ID, actor, *body.Enabled, reason)
+	err := a.set(c, auditTimeout, func(ctx context.Context, actor remediator.Actor) error {
+		return a.opts.Remediator.SetAutoRecovery(ctx, c.service.ID, actor, *body.Enabled, plain(body.Reason, maxReason))
 	})
 	if err != nil {
 		return err
@@ -176,10 +160,8 @@ func postAutoRecoveryReset(a *API, w http.ResponseWriter, c *call) error {
 	if err := c.decode(w, &body); err != nil {
 		return err
 	}
-	err := a.configure(c, body.Reason, nil, func(actor remediator.Actor, reason string) error {
-		ctx, cancel := c.detached(auditTimeout)
-		defer cancel()
-		return a.opts.Remediator.ResetAutoRecovery(ctx, c.service.ID, actor, reason)
+	err := a.set(c, auditTimeout, func(ctx context.Context, actor remediator.Actor) error {
+		return a.opts.Remediator.ResetAutoRecovery(ctx, c.service.ID, actor, plain(body.Reason, maxReason))
 	})
 	if err != nil {
 		return err
@@ -216,11 +198,8 @@ func postMaintenance(a *API, w http.ResponseWriter, c *call) error {
 		return badRequest("a maintenance hold ends in the future, within 7 days")
 	}
 	var hold remediator.Hold
-	err := a.configure(c, body.Reason, map[string]string{"until": stamp(until)}, func(actor remediator.Actor, reason string) error {
-		ctx, cancel := c.detached(maintenanceTimeout)
-		defer cancel()
-		var err error
-		hold, err = a.opts.Remediator.AddMaintenance(ctx, c.service.ID, actor, until, reason)
+	err := a.set(c, maintenanceTimeout, func(ctx context.Context, actor remediator.Actor) (err error) {
+		hold, err = a.opts.Remediator.AddMaintenance(ctx, c.service.ID, actor, until.UTC(), plain(body.Reason, maxReason))
 		return err
 	})
 	if err != nil {
@@ -233,9 +212,7 @@ func postMaintenance(a *API, w http.ResponseWriter, c *call) error {
 const maintenanceTimeout = 15 * time.Second
 
 func deleteMaintenance(a *API, w http.ResponseWriter, c *call) error {
-	err := a.configure(c, c.r.URL.Query().Get("reason"), nil, func(actor remediator.Actor, _ string) error {
-		ctx, cancel := c.detached(maintenanceTimeout)
-		defer cancel()
+	err := a.set(c, maintenanceTimeout, func(ctx context.Context, actor remediator.Actor) error {
 		return a.opts.Remediator.EndMaintenance(ctx, c.service.ID, actor)
 	})
 	if err != nil {

@@ -191,16 +191,18 @@ func statusEvent(id string, b statusBody) remediator.Event {
 }
 
 type serviceSummary struct {
-	ID                  string `json:"id"`
-	Name                string `json:"name"`
-	Unit                string `json:"unit"`
-	Host                string `json:"host"`
-	Port                int    `json:"port"`
-	Status              string `json:"status"`
-	OverallStatus       string `json:"overall_status"`
-	AutoRecoveryEnabled bool   `json:"auto_recovery_enabled"`
-	ManualIntervention  bool   `json:"requires_manual_intervention"`
-	Degraded            bool   `json:"degraded"`
+	ID                  string   `json:"id"`
+	Name                string   `json:"name"`
+	Unit                string   `json:"unit"`
+	Host                string   `json:"host"`
+	Port                int      `json:"port"`
+	Status              string   `json:"status"`
+	OverallStatus       string   `json:"overall_status"`
+	AutoRecoveryEnabled bool     `json:"auto_recovery_enabled"`
+	ManualIntervention  bool     `json:"requires_manual_intervention"`
+	Degraded            bool     `json:"degraded"`
+	LastCheck           *string  `json:"last_check"`
+	AffectedServices    []string `json:"affected_services"`
 }
 
 func getServices(a *API, w http.ResponseWriter, c *call) error {
@@ -212,6 +214,7 @@ func getServices(a *API, w http.ResponseWriter, c *call) error {
 			ID: s.ID, Name: s.Name, Unit: s.Unit, Host: s.IP, Port: s.Port, Status: statusOf(v.Samples),
 			OverallStatus: string(overall(v)), AutoRecoveryEnabled: state.AutoRecoveryEnabled,
 			ManualIntervention: state.ManualIntervention, Degraded: a.degraded(state),
+			LastCheck: stampOrNil(lastCheck(v)), AffectedServices: a.opts.Dependents,
 		})
 	}
 	return writeJSON(w, http.StatusOK, page{Records: out})

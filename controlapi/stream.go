@@ -148,7 +148,7 @@ func (a *API) snapshot(id string) []remediator.Event {
 }
 
 func (a *API) healthEvent(id string, now time.Time) remediator.Event {
-	b := a.healthOf(id, true)
+	b := a.healthOf(id)
 	return remediator.Event{Type: remediator.EventHealth, Service: id, Status: b.OverallStatus, Timestamp: now, Health: b}
 }
 

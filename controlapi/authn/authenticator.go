@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"strings"
 	"sync"
@@ -165,7 +166,11 @@ func (a *Authenticator) Refresh(ctx context.Context, p Principal) (Principal, er
 	d := a.directory.Load()
 	switch p.Method {
 	case MethodSession:
-		return a.sessionByHash(ctx, p.handle, false)
+		now, err := a.sessionByHash(ctx, p.handle, false)
+		if err == nil && now.stamp != p.stamp {
+			return Principal{}, ErrInvalidToken
+		}
+		return now, err
 	case MethodJWT:
 		return a.refreshToken(d, p)
 	case MethodService:
@@ -180,23 +185,34 @@ func (a *Authenticator) Refresh(ctx context.Context, p Principal) (Principal, er
 	}
 }
 
-// StartSession opens a panel session and returns the cookie's value, which is not kept, and the absolute end.
-func (a *Authenticator) StartSession(ctx context.Context, p Principal, address string) (id string, session Principal, err error) {
-	id = rand.Text() + rand.Text() // 260 bits
+// StartSession opens a panel session and returns the cookie's value, which is not kept, and the principal with the session's end.
+// The value carries a check on the account's state: after a change of the password it is worth nothing, also in another process.
+func (a *Authenticator) StartSession(ctx context.Context, p Principal, address string) (cookie string, session Principal, err error) {
+	id := rand.Text() + rand.Text() // 260 bits
 	s, err := a.sessions.start(ctx, hashID(id), p.ID, address)
 	if err != nil {
 		return "", Principal{}, err
 	}
 	p.Method, p.Expires, p.handle = MethodSession, s.Expires, s.IDHash
-	return id, p, nil
+	return id + "." + sessionCheck(id, p.stamp), p, nil
 }
 
+func sessionCheck(id, stamp string) string { return shortDigest("session", id, stamp) }
+
 // Session identifies the holder of a session cookie and counts this as use.
-func (a *Authenticator) Session(ctx context.Context, id string) (Principal, error) {
-	if len(id) < 32 || len(id) > 128 {
+func (a *Authenticator) Session(ctx context.Context, cookie string) (Principal, error) {
+	id, check, ok := strings.Cut(cookie, ".")
+	if !ok || len(id) < 32 || len(id) > 128 {
 		return Principal{}, ErrInvalidToken
 	}
-	return a.sessionByHash(ctx, hashID(id), true)
+	p, err := a.sessionByHash(ctx, hashID(id), true)
+	if err != nil {
+		return Principal{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(check), []byte(sessionCheck(id, p.stamp))) != 1 {
+		return Principal{}, ErrInvalidToken
+	}
+	return p, nil
 }
 
 func (a *Authenticator) sessionByHash(ctx context.Context, hash string, use bool) (Principal, error) {

@@ -80,16 +80,17 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, s Subscription) erro
 	return nil
 }
 
-// snapshot encodes the present state, all with the number of the last event before it.
+// snapshot encodes the present state. Its first message carries the number of the last event before it, the others carry none:
+// together they are one thing.
 func (h *Hub) snapshot(service string, seq uint64) []*message {
 	if h.opts.Snapshot == nil {
 		return nil
 	}
 	var out []*message
-	for _, ev := range h.opts.Snapshot(service) {
-		ev.Seq = seq
-		if ev.Timestamp.IsZero() {
-			ev.Timestamp = time.Now()
+	for i, ev := range h.opts.Snapshot(service) {
+		ev.Seq = 0
+		if i == 0 {
+			ev.Seq = seq
 		}
 		if m, err := encode(ev, true); err == nil {
 			out = append(out, m)

@@ -20,8 +20,8 @@ import (
 // The defaults of Options, with their reasons.
 const (
 	DefaultQueue         = 64               // events; a recovery makes about 20
-	DefaultRing          = 4096             // events kept for clients that resume
-	DefaultRingBytes     = 8 << 20          // their encoded size
+	DefaultRing          = 512              // events kept per service for clients that resume
+	DefaultRingBytes     = 1 << 20          // their encoded size
 	DefaultPingEvery     = 20 * time.Second // under the 30 s after which proxies drop idle connections
 	DefaultWriteTimeout  = 5 * time.Second
 	DefaultRecheckEvery  = 2 * time.Second // so that a logout closes the stream within 5 s
@@ -47,9 +47,9 @@ type Options struct {
 
 	// Snapshot returns the present state of a service as events. It is called for each client that does not resume.
 	Snapshot func(service string) []remediator.Event
-	// OnEvent is told of every event before it is sent, on the publisher's goroutine: it must not block and must not call
-	// the publisher back. Nil: nobody.
-	OnEvent func(remediator.Event)
+	// Prepare sees, and may change, every event before it is numbered, on the publisher's goroutine: it must not block and
+	// must not call the publisher back. Nil: nobody.
+	Prepare func(*remediator.Event)
 	// Mute lists event types that are not broadcast.
 	Mute map[remediator.EventType]bool
 }
@@ -67,29 +67,33 @@ type Hub struct {
 	opts    Options
 	closing chan struct{} // closed by Run when it ends
 	serving sync.WaitGroup
+	start   uint64 // the number before the first event of every service
 
 	published, slow, refused atomic.Uint64
 
 	// mu guards the fields below.
 	mu        sync.Mutex
 	closed    bool
-	first     uint64 // the number before the first event of this process
-	seq       uint64
-	ring      []*message
-	ringBytes int
-	clients   map[string]map[*client]struct{} // by service
+	streams   map[string]*stream
 	count     int
 	byUser    map[string]int
 	byAddress map[string]int
-	last      map[string]statusKey // the last service_status by service
+}
+
+// stream is the events of one service. Their numbers have no gaps, so that a client sees when it missed one.
+type stream struct {
+	seq       uint64
+	ring      []*message
+	ringBytes int
+	clients   map[*client]struct{}
+	last      *statusKey // of the last service_status
 }
 
 // message is one event, encoded once for all clients.
 type message struct {
-	seq     uint64
-	service string
-	full    []byte
-	public  []byte // without evidence
+	seq    uint64
+	full   []byte
+	public []byte // without evidence
 }
 
 type statusKey struct {
@@ -121,11 +125,9 @@ func New(o Options) *Hub {
 	setDefault(&o.PingEvery, DefaultPingEvery)
 	setDefault(&o.WriteTimeout, DefaultWriteTimeout)
 	setDefault(&o.RecheckEvery, DefaultRecheckEvery)
-	start := uint64(time.Now().UnixMicro())
 	return &Hub{
-		opts: o, closing: make(chan struct{}), first: start, seq: start,
-		clients: map[string]map[*client]struct{}{}, byUser: map[string]int{}, byAddress: map[string]int{},
-		last: map[string]statusKey{},
+		opts: o, closing: make(chan struct{}), start: uint64(time.Now().UnixMicro()),
+		streams: map[string]*stream{}, byUser: map[string]int{}, byAddress: map[string]int{},
 	}
 }
 
@@ -135,33 +137,41 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	}
 }
 
+// stream returns the stream of a service; the caller holds mu.
+func (h *Hub) stream(service string) *stream {
+	s := h.streams[service]
+	if s == nil {
+		s = &stream{seq: h.start, clients: map[*client]struct{}{}}
+		h.streams[service] = s
+	}
+	return s
+}
+
 // Publish numbers an event and hands it to every client of its service. It never blocks. A service_status that says nothing new
 // is dropped.
 func (h *Hub) Publish(ev remediator.Event) {
-	if h.opts.OnEvent != nil {
-		h.opts.OnEvent(ev)
+	if h.opts.Prepare != nil {
+		h.opts.Prepare(&ev)
 	}
 	if h.opts.Mute[ev.Type] {
 		return
 	}
-	if ev.Timestamp.IsZero() {
-		ev.Timestamp = time.Now()
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if ev.Type == remediator.EventServiceStatus && !h.isNews(ev) {
+	s := h.stream(ev.Service)
+	if ev.Type == remediator.EventServiceStatus && !s.isNews(ev) {
 		return
 	}
-	ev.Seq = h.seq + 1
+	ev.Seq = s.seq + 1
 	m, err := encode(ev, false)
 	if err != nil {
 		h.opts.Logger.Error().Err(err).Str("type", string(ev.Type)).Msg("event cannot be encoded")
 		return
 	}
-	h.seq++
+	s.seq++
 	h.published.Add(1)
-	h.keep(m)
-	for c := range h.clients[ev.Service] {
+	s.keep(m, h.opts.Ring, h.opts.RingBytes)
+	for c := range s.clients {
 		select {
 		case c.queue <- m:
 		default:
@@ -172,40 +182,43 @@ func (h *Hub) Publish(ev remediator.Event) {
 	}
 }
 
-// isNews compares a status with the last one of the service.
-func (h *Hub) isNews(ev remediator.Event) bool {
+// isNews compares a status with the last one.
+func (s *stream) isNews(ev remediator.Event) bool {
 	key := statusKey{status: ev.Status}
 	if ev.Details != nil && ev.Details.PID != nil {
 		key.pid = *ev.Details.PID
 	}
-	old, known := h.last[ev.Service]
-	h.last[ev.Service] = key
-	return !known || old != key
+	news := s.last == nil || *s.last != key
+	s.last = &key
+	return news
 }
 
 // keep appends to the ring and drops the oldest beyond its bounds.
-func (h *Hub) keep(m *message) {
-	h.ring = append(h.ring, m)
-	h.ringBytes += m.size()
+func (s *stream) keep(m *message, count, bytes int) {
+	s.ring = append(s.ring, m)
+	s.ringBytes += m.size()
 	drop := 0
-	for len(h.ring)-drop > h.opts.Ring || (h.ringBytes > h.opts.RingBytes && len(h.ring)-drop > 1) {
-		h.ringBytes -= h.ring[drop].size()
-		h.ring[drop] = nil
+	for len(s.ring)-drop > count || (s.ringBytes > bytes && len(s.ring)-drop > 1) {
+		s.ringBytes -= s.ring[drop].size()
+		s.ring[drop] = nil
 		drop++
 	}
-	h.ring = h.ring[drop:]
+	s.ring = s.ring[drop:]
 }
 
 func (m *message) size() int { return len(m.full) + len(m.public) }
 
 // encode makes the two forms of an event: with evidence, which may quote logs and configuration, and without.
 func encode(ev remediator.Event, snapshot bool) (*message, error) {
+	if ev.Timestamp.IsZero() {
+		ev.Timestamp = time.Now()
+	}
 	ev.Timestamp = ev.Timestamp.UTC().Truncate(time.Millisecond)
 	full, err := json.Marshal(wire{Event: ev, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}
-	m := &message{seq: ev.Seq, service: ev.Service, full: full, public: full}
+	m := &message{seq: ev.Seq, full: full, public: full}
 	if ev.Incident == nil {
 		return m, nil
 	}
@@ -228,17 +241,17 @@ func WithoutEvidence(in remediator.Incident) remediator.Incident {
 	return in
 }
 
-// missed returns the events after a number for one service; ok is false when some of them are not kept any more.
-func (h *Hub) missed(service string, after uint64) (events []*message, ok bool) {
-	oldest := h.first
-	if len(h.ring) > 0 {
-		oldest = h.ring[0].seq - 1
+// missed returns the events after a number; ok is false when some of them are not kept any more, or were never sent.
+func (s *stream) missed(after, start uint64) (events []*message, ok bool) {
+	oldest := start
+	if len(s.ring) > 0 {
+		oldest = s.ring[0].seq - 1
 	}
-	if after < oldest || after > h.seq {
+	if after < oldest || after > s.seq {
 		return nil, false
 	}
-	for _, m := range h.ring {
-		if m.seq > after && m.service == service {
+	for _, m := range s.ring {
+		if m.seq > after {
 			events = append(events, m)
 		}
 	}
@@ -275,8 +288,8 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) recheck(ctx context.Context) {
 	h.mu.Lock()
 	all := make([]*client, 0, h.count)
-	for _, set := range h.clients {
-		for c := range set {
+	for _, s := range h.streams {
+		for c := range s.clients {
 			all = append(all, c)
 		}
 	}
@@ -294,40 +307,39 @@ func (h *Hub) recheck(ctx context.Context) {
 	}
 }
 
-// add registers a client and returns what it missed, in one step, so that no event is lost or sent twice.
+// add registers a client and returns what it missed, in one step, so that no event is lost or sent twice. seq is the number of
+// the last event before.
 func (h *Hub) add(c *client) (replay []*message, resumed bool, seq uint64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := c.sub
+	sub := c.sub
 	switch {
 	case h.closed:
 		return nil, false, 0, ErrClosed
-	case h.count >= h.opts.MaxClients, h.byAddress[s.Address] >= h.opts.MaxPerAddress,
-		s.User != "" && h.byUser[s.User] >= h.opts.MaxPerUser:
+	case h.count >= h.opts.MaxClients, h.byAddress[sub.Address] >= h.opts.MaxPerAddress,
+		sub.User != "" && h.byUser[sub.User] >= h.opts.MaxPerUser:
 		h.refused.Add(1)
 		return nil, false, 0, ErrTooMany
 	}
-	if h.clients[s.Service] == nil {
-		h.clients[s.Service] = map[*client]struct{}{}
-	}
-	h.clients[s.Service][c] = struct{}{}
+	s := h.stream(sub.Service)
+	s.clients[c] = struct{}{}
 	h.count++
-	h.byAddress[s.Address]++
-	h.byUser[s.User]++
+	h.byAddress[sub.Address]++
+	h.byUser[sub.User]++
 	h.serving.Add(1)
-	if s.Resume {
-		replay, resumed = h.missed(s.Service, s.After)
+	if sub.Resume {
+		replay, resumed = s.missed(sub.After, h.start)
 	}
-	return replay, resumed, h.seq, nil
+	return replay, resumed, s.seq, nil
 }
 
 // remove takes a client out; the caller holds mu. Twice is fine.
 func (h *Hub) remove(c *client) {
-	set := h.clients[c.sub.Service]
-	if _, there := set[c]; !there {
+	clients := h.stream(c.sub.Service).clients
+	if _, there := clients[c]; !there {
 		return
 	}
-	delete(set, c)
+	delete(clients, c)
 	h.count--
 	decrement(h.byAddress, c.sub.Address)
 	decrement(h.byUser, c.sub.User)

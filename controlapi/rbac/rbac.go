@@ -128,8 +128,8 @@ func (t Table) Allow(role Role, p Permission) bool {
 	return slices.Contains(t.roles[p], role)
 }
 
-// Required lists the roles that have a permission, in the order of the table; nil for Public and SignedIn.
-func (t Table) Required(p Permission) []Role { return slices.Clone(t.roles[p]) }
+// Required lists the roles that have a permission, in the order of the table; none for Public and SignedIn.
+func (t Table) Required(p Permission) []Role { return append([]Role{}, t.roles[p]...) }
 
 // Of lists the configurable permissions of a role, in the order of Permissions.
 func (t Table) Of(role Role) []Permission {
