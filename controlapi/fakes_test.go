@@ -22,7 +22,6 @@ import (
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/audit"
-	"github.com/redis-medic/redis-medic/remediator/host"
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
@@ -251,14 +250,14 @@ func (m *memSessions) PruneSessions(_ context.Context, now time.Time, idle time.
 }
 
 type fakeLogs struct {
-	logs  host.Logs
-	asked int
-	err   error
+	entries []LogEntry
+	asked   int
+	err     error
 }
 
-func (f *fakeLogs) Logs(_ context.Context, _ string, lines int) (host.Logs, error) {
+func (f *fakeLogs) Logs(_ context.Context, _ string, lines int) ([]LogEntry, error) {
 	f.asked = lines
-	return f.logs, f.err
+	return f.entries, f.err
 }
 
 // at is the document's moment.

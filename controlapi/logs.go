@@ -19,14 +19,12 @@ type logLine struct {
 	Source    string  `json:"source"`
 }
 
-// logsBody is the document's answer; source and missing are ours. Missing names the sources that could not be read, with the
-// reason: no access is not the same as no logs.
+// logsBody is the document's answer; source is ours.
 type logsBody struct {
-	Logs       []logLine         `json:"logs"`
-	TotalLines int               `json:"total_lines"`
-	Service    string            `json:"service"`
-	VM         string            `json:"vm"`
-	Missing    map[string]string `json:"missing,omitempty"`
+	Logs       []logLine `json:"logs"`
+	TotalLines int       `json:"total_lines"`
+	Service    string    `json:"service"`
+	VM         string    `json:"vm"`
 }
 
 // logQuery is what the query string asks for.
@@ -57,11 +55,11 @@ func getLogs(a *API, w http.ResponseWriter, c *call) error {
 	if q.level != "" || !q.since.IsZero() {
 		fetch = host.MaxLines
 	}
-	logs, err := a.opts.Logs.Logs(c.r.Context(), c.service.ID, fetch)
+	entries, err := a.opts.Logs.Logs(c.r.Context(), c.service.ID, fetch)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, newLogsBody(c.service.ServiceInfo, q, logs))
+	return writeJSON(w, http.StatusOK, newLogsBody(c.service.ServiceInfo, q, entries))
 }
 
 func parseLogQuery(c *call) (logQuery, error) {
@@ -83,23 +81,17 @@ func parseLogQuery(c *call) (logQuery, error) {
 }
 
 // newLogsBody filters the entries and shows the newest first, as the document does. It is pure.
-func newLogsBody(info ServiceInfo, q logQuery, logs host.Logs) logsBody {
+func newLogsBody(info ServiceInfo, q logQuery, entries []LogEntry) logsBody {
 	b := logsBody{Logs: []logLine{}, Service: strings.TrimSuffix(info.Unit, ".service"), VM: info.IP}
-	for source, err := range logs.Missing {
-		if b.Missing == nil {
-			b.Missing = map[string]string{}
-		}
-		b.Missing[source] = err.Public
-	}
 	least := logLevels[q.level]
-	for _, e := range slices.Backward(logs.Entries) {
+	for _, e := range slices.Backward(entries) {
 		if len(b.Logs) == q.lines {
 			break
 		}
-		if logLevels[string(e.Level)] < least || e.Time.Before(q.since) {
+		if logLevels[e.Level] < least || (!e.Time.IsZero() && e.Time.Before(q.since)) {
 			continue
 		}
-		b.Logs = append(b.Logs, logLine{Timestamp: stampOrNil(e.Time), Level: string(e.Level), Message: e.Message, Source: e.Source})
+		b.Logs = append(b.Logs, logLine{Timestamp: stampOrNil(e.Time), Level: e.Level, Message: e.Message, Source: e.Source})
 	}
 	b.TotalLines = len(b.Logs)
 	return b

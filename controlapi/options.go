@@ -17,7 +17,6 @@ import (
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/audit"
-	"github.com/redis-medic/redis-medic/remediator/host"
 )
 
 // Prober knows the health of services. View returns a copy of what is known now; it does not wait for the network.
@@ -59,9 +58,17 @@ type AuditReader interface {
 }
 
 // LogReader returns the newest log entries of a service, its unit's journal and Redis's own log merged by time, oldest first. Its
-// errors are *host.Error where the host is at fault. *host.Fleet is one.
+// errors are *host.Error where the host is at fault.
 type LogReader interface {
-	Logs(ctx context.Context, service string, lines int) (host.Logs, error)
+	Logs(ctx context.Context, service string, lines int) ([]LogEntry, error)
+}
+
+// LogEntry is one line of a log. The message is shown as it is: the reader has made it printable.
+type LogEntry struct {
+	Time    time.Time // zero: the line carries none, or is a note of the reader; no filter by time hides it
+	Level   string    // error, warning, info, debug
+	Message string
+	Source  string // journal, redis
 }
 
 // ServiceInfo is what the API shows of a configured service.
