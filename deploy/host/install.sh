@@ -198,6 +198,8 @@ make_user() {
         useradd --system --user-group --create-home --home-dir "/home/$user" --shell /bin/sh \
             --comment 'redis-medic' --password '*' "$user" || die "cannot create the account $user"
         created_user=yes
+        # Its files are root's: whoever holds the key cannot put another key or start-up file there.
+        chown -R root:root "/home/$user" && chmod 0755 "/home/$user" || die "cannot change the owner of /home/$user"
         say "created the account $user"
     fi
     [ "$old_created" = yes ] && created_user=yes
@@ -279,7 +281,6 @@ install_key() {
             say "note: $file has other keys; the gate does not bind those"
         fi
     fi
-    # An account that exists for redis-medic alone cannot change its own keys: root owns them.
     mkdir -p "$dir" && chown "$owner" "$dir" && chmod 0755 "$dir" || die "cannot make $dir"
     { [ ! -e "$file" ] || grep -Fv -e "$key_blob" "$file" | grep -v ' redis-medic$'
       printf '%s %s %s redis-medic\n' "$options" "$key_type" "$key_blob"; } >"$file.new" || die "cannot write $file"

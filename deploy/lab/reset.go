@@ -29,11 +29,10 @@ cp -a /home/` + labUser + `/.ssh ` + savedDir + `/home-ssh
 // Reset undoes every fault and brings the host to the state that Up left, with empty data and empty logs, in about a second. It
 // returns when each Redis answers PONG and sshd lets the key in.
 func (h *Host) Reset(ctx context.Context) error {
-	if err := h.ThawSystemd(ctx); err != nil {
-		return fmt.Errorf("reset: %w", err)
-	}
-	if err := h.Heal(ctx); err != nil {
-		return fmt.Errorf("reset: %w", err)
+	for _, undo := range []func(context.Context) error{h.ThawSystemd, h.LinkUp, h.Heal} {
+		if err := undo(ctx); err != nil {
+			return fmt.Errorf("reset: %w", err)
+		}
 	}
 	if _, err := h.Exec(ctx, h.resetScript()); err != nil {
 		return fmt.Errorf("reset: %w", err)
