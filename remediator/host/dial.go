@@ -22,7 +22,7 @@ type hostKeyError struct {
 	cause  error
 }
 
-func (e *hostKeyError) Error() string { return e.public + ": " + e.cause.Error() }
+func (e *hostKeyError) Error() string { return e.cause.Error() }
 func (e *hostKeyError) Unwrap() error { return e.cause }
 
 var errDialDeadline = errors.New("dial deadline exceeded")

@@ -36,7 +36,8 @@ func (s *Server) Unit(name string) *Unit {
 	u, ok := s.units[name]
 	if !ok {
 		now := time.Now().UTC()
-		u = &Unit{s: s, pids: 1000, state: health.Unit{
+		journal := []string{fmt.Sprintf(`{"__REALTIME_TIMESTAMP":"%d","PRIORITY":"6","MESSAGE":"Started %s"}`, now.UnixMicro(), name)}
+		u = &Unit{s: s, pids: 1000, journal: journal, state: health.Unit{
 			Name: name, Type: "notify", LoadState: "loaded", UnitFileState: "enabled", ActiveState: "active", SubState: "running",
 			Result: "success", StatusText: "Ready to accept connections", MainPID: 1000, Restart: "always",
 			RestartDelay: 100 * time.Millisecond, TimeoutStart: 90 * time.Second, TimeoutStop: health.Infinite,

@@ -1,0 +1,403 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/remediator/host"
+)
+
+// labHost boots a real host that ends with the test.
+func labHost(t *testing.T, opts lab.Options) *lab.Host {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("boots a real host")
+	}
+	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
+		t.Skip("needs root: the lab boots real hosts in network namespaces")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	opts.Log = os.Stderr
+	h, err := lab.Up(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// labFleet returns a fleet of the host's stock Redis, with short deadlines so that the faults do not take long.
+func labFleet(t *testing.T, h *lab.Host, change ...func(*host.ClientOptions)) *host.Fleet {
+	t.Helper()
+	o := host.ClientOptions{
+		Name: h.Name, Address: h.SSHAddress, User: h.User, IdentityFile: h.IdentityFile, KnownHostsFile: h.KnownHostsFile,
+		Gate: h.Access == lab.AccessGate, DialTimeout: 2 * time.Second, CommandTimeout: 2 * time.Second,
+		KeepAlive: time.Second, KeepAliveTimeout: time.Second, BackoffMax: time.Second, PollInterval: 500 * time.Millisecond,
+	}
+	for _, fn := range change {
+		fn(&o)
+	}
+	c, err := host.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet := host.NewFleet(map[string]host.Member{
+		"redis": {Client: c, Unit: host.Unit{Name: h.Unit, LogFile: h.LogFile, DataDir: h.DataDir}},
+	})
+	t.Cleanup(func() {
+		if err := fleet.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return fleet
+}
+
+// do runs a step of a fault and fails the test when that fails.
+func do(t *testing.T, what string, step func(context.Context) error) {
+	t.Helper()
+	if err := step(t.Context()); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// labWatch watches the stock Redis until the test ends.
+func labWatch(t *testing.T, fleet *host.Fleet) *recorder {
+	t.Helper()
+	r := &recorder{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- fleet.WatchUnit(ctx, "redis", r.add) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("watch ended with %v", err)
+		}
+	})
+	eventually(t, 10*time.Second, "the first read", func() bool { return r.last().OK() })
+	return r
+}
+
+// eventually waits for a condition and returns how long that took.
+func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Since(start) > limit {
+			t.Fatalf("%s did not come within %v", what, limit)
+		}
+		<-tick.C
+	}
+	return time.Since(start)
+}
+
+func TestLabGate(t *testing.T)     { labSuite(t, lab.Options{Gate: true}) }
+func TestLabPlain(t *testing.T)    { labSuite(t, lab.Options{}) }
+func TestLabDocument(t *testing.T) { labSuite(t, lab.Options{DocumentSudoers: true}) }
+
+// labSuite runs everything that must work, and every fault that must be classified, on one kind of host.
+func labSuite(t *testing.T, opts lab.Options) {
+	h := labHost(t, opts)
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T, *lab.Host)
+	}{
+		{"reads agree", labReads},
+		{"acts", labActs},
+		{"watch sees a crash", labCrash},
+		{"logs and facts", labFacts},
+		{"sudo taken away", labNoSudo},
+		{"sshd stopped", labSSHDown},
+		{"sshd frozen", labSSHFrozen},
+		{"partition", labPartition},
+		{"bus down", labBusDown},
+		{"systemd frozen", labSystemdFrozen},
+		{"key revoked", labKeyRevoked},
+		{"host key changed", labHostKey},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.run(t, h) }) {
+			t.Logf("resetting %s after a failure", h.Name)
+			do(t, "reset", h.Reset)
+		}
+	}
+}
+
+func labReads(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	shown := fleet.ReadUnit(t.Context(), "redis")
+	r := labWatch(t, fleet)
+	bus := fleet.ReadUnit(t.Context(), "redis")
+	pid, err := h.MainPID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, read := range []health.UnitRead{shown, bus, r.last()} {
+		u := read.Unit
+		if !read.OK() || !u.Running() || u.MainPID != pid || u.LoadState != "loaded" || u.Restart != "always" || u.Type != "notify" {
+			t.Errorf("read %+v, main PID is %d", read, pid)
+		}
+		if age := time.Since(u.ActiveEnter); age < -time.Minute || age > time.Hour {
+			t.Errorf("active since %v", u.ActiveEnter)
+		}
+	}
+	if diff := cmp.Diff(shown.Unit, bus.Unit, cmpopts.IgnoreFields(health.Unit{}, "At", "MemoryBytes", "CPUTime", "Tasks"),
+		cmpopts.EquateApproxTime(time.Second)); diff != "" {
+		t.Errorf("systemctl show and the bus disagree:\n%s", diff)
+	}
+	t.Logf("systemctl show took %v, the bus %v", shown.Took, bus.Took)
+	res, err := fleet.Run(t.Context(), "redis", host.VerbIsActive, 0)
+	if err != nil || res.Stdout != "active\n" {
+		t.Errorf("is-active: %+v, %v", res, err)
+	}
+}
+
+func labActs(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	r := labWatch(t, fleet)
+	act := func(verb host.Verb) {
+		t.Helper()
+		if res, err := fleet.Run(t.Context(), "redis", verb, 0); err != nil {
+			t.Errorf("%s: %v (%s)", verb, err, res.Stderr)
+		}
+	}
+	act(host.VerbStop)
+	eventually(t, time.Second, "inactive", func() bool { return r.last().Unit.Down() })
+	if read := fleet.ReadUnit(t.Context(), "redis"); !read.OK() || read.Unit.ActiveState != "inactive" || read.Unit.MainPID != 0 {
+		t.Errorf("after stop: %+v", read)
+	}
+	act(host.VerbStart)
+	eventually(t, 5*time.Second, "running", func() bool { return r.last().Unit.Running() })
+	before := r.last().Unit
+	act(host.VerbRestart)
+	eventually(t, 5*time.Second, "another process", func() bool { return r.last().Unit.Running() && r.last().Unit.MainPID != before.MainPID })
+	if _, err := fleet.Run(t.Context(), "redis", host.VerbReload, 0); host.ClassOf(err) != health.ClassCommand && host.ClassOf(err) != health.ClassDenied {
+		t.Errorf("reload of stock Redis: %v", err)
+	}
+	if h.Access == lab.AccessDocument {
+		return // its sudoers know neither reset-failed nor kill
+	}
+	act(host.VerbResetFailed)
+	act(host.VerbContinue)
+}
+
+func labCrash(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	r := labWatch(t, fleet)
+	before, reads := r.last().Unit, r.count()
+	start := time.Now()
+	do(t, "kill -9", func(ctx context.Context) error {
+		_, err := h.Exec(ctx, "kill -9 $(systemctl show --value -p MainPID "+h.Unit+")")
+		return err
+	})
+	eventually(t, 10*time.Second, "systemd's restart", func() bool { return r.last().Unit.Running() && r.last().Unit.MainPID != before.MainPID })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var states []string
+	first := time.Duration(0)
+	for _, read := range r.reads[reads:] {
+		states = append(states, read.Unit.ActiveState+"/"+read.Unit.SubState)
+		if first == 0 && !read.Unit.Running() {
+			first = read.At.Sub(start)
+		}
+	}
+	states = slices.Compact(states)
+	t.Logf("first seen %v after the order to kill (with nsenter); states %v", first.Round(time.Millisecond), states)
+	if first == 0 || first > time.Second || r.reads[len(r.reads)-1].Unit.NRestarts != before.NRestarts+1 {
+		t.Errorf("states %v, first after %v, restarts %d", states, first, r.reads[len(r.reads)-1].Unit.NRestarts)
+	}
+}
+
+func labFacts(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	labWatch(t, fleet)
+	logs, err := fleet.Logs(t.Context(), "redis", 200)
+	if h.Access == lab.AccessDocument {
+		// The account is in no group that may read logs. That is no access, not no logs.
+		if host.ClassOf(err) != health.ClassDenied || len(logs.Missing) != 2 {
+			t.Errorf("logs without the host package: %d entries, missing %v, %v", len(logs.Entries), logs.Missing, err)
+		}
+		return
+	}
+	if err != nil || len(logs.Missing) != 0 {
+		t.Fatalf("logs: %v, missing %v", err, logs.Missing)
+	}
+	for _, want := range []struct{ source, words string }{
+		{host.SourceJournal, "Started redis-server.service"}, {host.SourceRedis, "Ready to accept connections"},
+	} {
+		i := slices.IndexFunc(logs.Entries, func(e host.LogEntry) bool { return e.Source == want.source && strings.Contains(e.Message, want.words) })
+		if i < 0 {
+			t.Errorf("no %q of %s in %d entries", want.words, want.source, len(logs.Entries))
+		} else if age := time.Since(logs.Entries[i].Time); age < -time.Minute || age > time.Hour {
+			t.Errorf("%q is of %v", want.words, logs.Entries[i].Time)
+		}
+	}
+	listeners, err := fleet.Listeners(t.Context(), "redis")
+	if err != nil || !slices.ContainsFunc(listeners, func(l host.Listener) bool { return l.Port == 6379 && l.Process == "redis-server" && l.PID > 0 }) {
+		t.Errorf("listeners %+v, %v", listeners, err)
+	}
+	if disks, err := fleet.Disks(t.Context(), "redis"); err != nil || len(disks) == 0 || disks[0].Size == 0 {
+		t.Errorf("disks %+v, %v", disks, err)
+	}
+	do(t, "freeze", h.Freeze)
+	if p, err := fleet.ProcState(t.Context(), "redis"); err != nil || !p.Stopped() || p.Name != "redis-server" {
+		t.Errorf("frozen process %+v, %v", p, err)
+	}
+	if _, err := fleet.Run(t.Context(), "redis", host.VerbContinue, 0); err != nil {
+		t.Error(err)
+	}
+	if p, err := fleet.ProcState(t.Context(), "redis"); err != nil || p.Stopped() {
+		t.Errorf("continued process %+v, %v", p, err)
+	}
+}
+
+func labNoSudo(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	do(t, "remove sudo", h.RemoveSudo)
+	defer do(t, "restore sudo", h.RestoreSudo)
+	start := time.Now()
+	res, err := fleet.Run(t.Context(), "redis", host.VerbRestart, 0)
+	if host.ClassOf(err) != health.ClassDenied {
+		t.Errorf("restart without sudo: %+v, %v", res, err)
+	}
+	t.Logf("refused after %v", time.Since(start))
+	if read := fleet.ReadUnit(t.Context(), "redis"); !read.OK() || !read.Unit.Running() || !fleet.Status("redis").Reachable {
+		t.Errorf("reads need no sudo: %+v, %+v", read, fleet.Status("redis"))
+	}
+}
+
+// outage breaks the way to the host under a running watch, wants the class from the watch, a read and an act within a limit, heals,
+// and wants the watch back.
+func outage(t *testing.T, h *lab.Host, class health.ErrorClass, limit time.Duration, breakIt, heal func(context.Context) error) {
+	t.Helper()
+	fleet := labFleet(t, h)
+	r := labWatch(t, fleet)
+	healed := false
+	defer func() {
+		if !healed {
+			do(t, "heal", heal)
+		}
+	}()
+	do(t, "break", breakIt)
+	noticed := eventually(t, 15*time.Second, "class "+string(class), func() bool { return r.last().Class == class })
+	start := time.Now()
+	if read := fleet.ReadUnit(t.Context(), "redis"); read.Class != class || read.Unit.ActiveState != "" {
+		t.Errorf("read %+v", read)
+	}
+	readTook := time.Since(start)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	start = time.Now()
+	_, err := fleet.Run(ctx, "redis", host.VerbStart, 0)
+	if host.ClassOf(err) != class {
+		t.Errorf("start: %v", err)
+	}
+	actTook := time.Since(start)
+	if readTook > limit || actTook > 5*time.Second+limit {
+		t.Errorf("the read took %v, the act %v", readTook, actTook)
+	}
+	status := fleet.Status("redis")
+	do(t, "heal", heal)
+	healed = true
+	back := eventually(t, 30*time.Second, "a read after healing", func() bool { return r.last().OK() && r.last().Unit.Running() })
+	t.Logf("noticed after %v, read failed after %v, act after %v (%v), back %v after healing; status was %+v",
+		noticed.Round(time.Millisecond), readTook.Round(time.Millisecond), actTook.Round(time.Millisecond), err, back.Round(time.Millisecond), status)
+}
+
+func labSSHDown(t *testing.T, h *lab.Host) {
+	outage(t, h, health.ClassUnreachable, time.Second, h.SSHDown, h.SSHUp)
+}
+
+func labSSHFrozen(t *testing.T, h *lab.Host) {
+	outage(t, h, health.ClassTimeout, 3*time.Second, h.FreezeSSH, h.SSHUp)
+}
+
+func labPartition(t *testing.T, h *lab.Host) {
+	outage(t, h, health.ClassUnreachable, 3*time.Second, func(ctx context.Context) error { return h.Partition(ctx) }, h.Heal)
+}
+
+func labBusDown(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	r := labWatch(t, fleet)
+	do(t, "bus down", h.BusDown)
+	noticed := eventually(t, 15*time.Second, "a class", func() bool { return !r.last().OK() })
+	if last := r.last(); last.Class != health.ClassCommand || last.Unit.ActiveState != "" {
+		t.Errorf("watch %+v", last)
+	}
+	read := fleet.ReadUnit(t.Context(), "redis")
+	if read.OK() || read.Unit.ActiveState != "" {
+		t.Errorf("a missing bus was read as %+v", read)
+	}
+	do(t, "bus up", h.BusUp)
+	back := eventually(t, 30*time.Second, "a read", func() bool { return r.last().OK() })
+	t.Logf("noticed after %v, class %s (%s), back after %v", noticed, read.Class, read.Err, back)
+}
+
+func labSystemdFrozen(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h, func(o *host.ClientOptions) { o.ResyncInterval = time.Second })
+	r := labWatch(t, fleet)
+	do(t, "freeze systemd", h.FreezeSystemd)
+	thawed := false
+	defer func() {
+		if !thawed {
+			do(t, "thaw systemd", h.ThawSystemd)
+		}
+	}()
+	start := time.Now()
+	read := fleet.ReadUnit(t.Context(), "redis")
+	if read.Class != health.ClassTimeout || time.Since(start) > 3*time.Second {
+		t.Errorf("read %+v after %v", read, time.Since(start))
+	}
+	eventually(t, 10*time.Second, "class timeout", func() bool { return r.last().Class == health.ClassTimeout })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	start = time.Now()
+	if _, err := fleet.Run(ctx, "redis", host.VerbResetFailed, 0); err == nil || time.Since(start) > 2*time.Second {
+		t.Errorf("an act with systemd frozen: %v after %v", err, time.Since(start))
+	}
+	do(t, "thaw systemd", h.ThawSystemd)
+	thawed = true
+	back := eventually(t, 20*time.Second, "a read", func() bool { return r.last().OK() })
+	t.Logf("back after %v", back)
+}
+
+func labKeyRevoked(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	r := labWatch(t, fleet)
+	do(t, "revoke key", h.RevokeKey)
+	defer do(t, "restore key", h.RestoreKey)
+	noticed := eventually(t, 15*time.Second, "class auth", func() bool { return r.last().Class == health.ClassAuth })
+	_, err := fleet.Run(t.Context(), "redis", host.VerbStart, 0)
+	if host.ClassOf(err) != health.ClassAuth {
+		t.Errorf("start: %v", err)
+	}
+	t.Logf("noticed after %v: %v", noticed, err)
+}
+
+func labHostKey(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	r := labWatch(t, fleet)
+	do(t, "change the host key", h.ChangeHostKey)
+	defer do(t, "restore the host key", h.RestoreHostKey)
+	noticed := eventually(t, 15*time.Second, "class host-key", func() bool { return r.last().Class == health.ClassHostKey })
+	_, err := fleet.Run(t.Context(), "redis", host.VerbStart, 0)
+	if host.ClassOf(err) != health.ClassHostKey || !strings.Contains(err.Error(), "SHA256:") {
+		t.Errorf("start: %v", err)
+	}
+	t.Logf("noticed after %v: %v", noticed, err)
+}
