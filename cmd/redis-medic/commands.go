@@ -13,6 +13,7 @@ const defaultConfig = "/etc/redis-medic/redis-medic.yml"
 // subcommands is the table of everything that the program can do.
 func subcommands() []subcommand {
 	return []subcommand{
+		{"run", "[--config FILE]", "run the exporter, the remediator and the control API", runServer},
 		{"check-config", "[FILE]", "say everything that is wrong with a configuration file", checkConfig},
 		{"hash-password", "", "make a password hash for the configuration", hashPassword},
 		{"version", "", "print the version", printVersion},

@@ -43,17 +43,17 @@ func defaultHealthCheck() HealthCheck {
 		Checks: Checks{
 			Connectivity: CommandCheck{Check: on, ExpectedOutput: expectedPing},
 			Systemd: CommandCheck{
-				Check:          Check{Enabled: true, Interval: time.Minute, Timeout: 10 * time.Second, FailureThreshold: 2},
-				ExpectedOutput: expectedActive,
+				Check:            Check{Enabled: true, Interval: time.Minute, Timeout: 10 * time.Second},
+				FailureThreshold: 2, ExpectedOutput: expectedActive,
 			},
 			Performance: PerformanceCheck{
-				Check: Check{Enabled: true, Interval: 2 * time.Minute, Timeout: 15 * time.Second, FailureThreshold: 1},
+				Check: Check{Enabled: true, Interval: 2 * time.Minute, Timeout: 15 * time.Second},
 				Thresholds: Thresholds{
 					MemoryMBWarning: 3072, MemoryMBCritical: 4096, MemoryLimitPercent: 90, CPUPercentWarning: 70, CPUPercentCritical: 90,
 					ConnectionsWarning: 8000, ConnectionsCritical: 9500, ConnectionsLimitPercent: 90, ResponseMSWarning: 100, ResponseCount: 3,
 				},
 			},
-			ConnectionPool: Check{Enabled: true, Interval: time.Minute, Timeout: 5 * time.Second, FailureThreshold: 1},
+			ConnectionPool: Check{Enabled: true, Interval: time.Minute, Timeout: 5 * time.Second},
 		},
 	}
 }
@@ -62,6 +62,7 @@ func defaultAutoRecovery() AutoRecovery {
 	return AutoRecovery{
 		Enabled: true, MaxAttempts: 3, RetryDelay: 10 * time.Second, BackoffMultiplier: 2,
 		StabilityWindow: 10 * time.Second, StabilityWindowHard: time.Minute,
+		HungPatience: 15 * time.Second, StopPatience: 45 * time.Second, LoadPatience: time.Minute,
 		Strategies: Strategies{
 			Soft:     Strategy{Enabled: true, Timeout: 10 * time.Second},
 			Standard: Strategy{Enabled: true, Timeout: 30 * time.Second},
@@ -122,9 +123,9 @@ func resolve(s *Service) {
 		if c.Timeout == 0 {
 			c.Timeout = hc.Timeout
 		}
-		if c.FailureThreshold == 0 {
-			c.FailureThreshold = hc.FailureThreshold
-		}
+	}
+	if c := &hc.Checks.Connectivity; c.FailureThreshold == 0 {
+		c.FailureThreshold = hc.FailureThreshold
 	}
 	s.WebSocket.Endpoint = "/ws/services/" + s.ID + "/status"
 }

@@ -79,14 +79,14 @@ type Check struct {
 	Interval time.Duration `key:"interval_seconds"`
 	// How long one look may take.
 	Timeout time.Duration `key:"timeout_seconds"`
-	// Consecutive failures before the layer counts as failed.
-	FailureThreshold int `key:"failure_threshold" min:"1" max:"100"`
 }
 
 // CommandCheck is a layer for which the document writes down a command. The command is not run as written: it must be the
 // one that the program runs.
 type CommandCheck struct {
 	Check `inline:"true"`
+	// Consecutive failures before the layer counts as failed.
+	FailureThreshold int `key:"failure_threshold" min:"1" max:"100"`
 	// Must say what the program does: a PING of this Redis, or is-active of this unit.
 	Command Command `key:"command"`
 	// Must be "PONG" for connectivity, "active" for systemd.
@@ -136,11 +136,17 @@ type AutoRecovery struct {
 	// How long health must stay good before a recovery counts.
 	StabilityWindow time.Duration `key:"stability_window_seconds" min:"0"`
 	// The same after a hard rung.
-	StabilityWindowHard time.Duration  `key:"stability_window_hard_seconds" min:"0"`
-	Strategies          Strategies     `key:"strategies"`
-	Notifications       Notifications  `key:"notifications"`
-	CircuitBreaker      CircuitBreaker `key:"circuit_breaker"`
-	LoopGuard           LoopGuard      `key:"loop_guard"`
+	StabilityWindowHard time.Duration `key:"stability_window_hard_seconds" min:"0"`
+	// How long a process that runs may be silent before it is restarted. One that was stopped by a signal is continued at once.
+	HungPatience time.Duration `key:"hung_patience_seconds"`
+	// How long a stop may take before it counts as stuck.
+	StopPatience time.Duration `key:"stop_patience_seconds"`
+	// How long loading may go on without progress before it counts as stuck.
+	LoadPatience   time.Duration  `key:"load_patience_seconds"`
+	Strategies     Strategies     `key:"strategies"`
+	Notifications  Notifications  `key:"notifications"`
+	CircuitBreaker CircuitBreaker `key:"circuit_breaker"`
+	LoopGuard      LoopGuard      `key:"loop_guard"`
 }
 
 // Strategies are the rungs of the ladder, gentlest first.

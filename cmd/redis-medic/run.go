@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/cmd/internal/config"
+)
+
+// The components that run can start.
+const (
+	componentExporter   = "exporter"
+	componentRemediator = "remediator"
+	componentControlAPI = "controlapi"
+)
+
+// components is a flag that may be repeated.
+type components []string
+
+// String implements flag.Value.
+func (c *components) String() string { return strings.Join(*c, ",") }
+
+// Set implements flag.Value.
+func (c *components) Set(s string) error {
+	if !slices.Contains([]string{componentExporter, componentRemediator, componentControlAPI}, s) {
+		return fmt.Errorf("want %s, %s or %s", componentExporter, componentRemediator, componentControlAPI)
+	}
+	*c = append(*c, s)
+	return nil
+}
+
+// has reports whether a component was asked for; all are when none was named.
+func (c components) has(name string) bool { return len(c) == 0 || slices.Contains(c, name) }
+
+// runServer runs the components until ctx ends or one of them fails. A reload starts them anew with the new configuration, after
+// they have ended as at a shutdown; a bad configuration changes nothing.
+func runServer(ctx context.Context, c console, args []string) error {
+	f := newFlags(c, "run", "[--config FILE] [--component NAME]...")
+	file := f.String("config", defaultConfig, "the configuration `FILE`")
+	level := f.String("log.level", "info", "the least `LEVEL` that is logged: debug, info, warn, error")
+	format := f.String("log.format", "json", "the `FORMAT` of the log: json or console")
+	var parts components
+	f.Var(&parts, "component", "start only this `NAME`: exporter, remediator or controlapi; may be repeated")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	log, err := newLogger(c.err, *level, *format)
+	if err != nil {
+		fmt.Fprintln(c.err, err)
+		return errUsage
+	}
+	if parts.has(componentControlAPI) && !parts.has(componentRemediator) {
+		fmt.Fprintln(c.err, "redis-medic run: the controlapi asks the remediator of its own process: add --component remediator")
+		return errUsage
+	}
+	s := &server{file: *file, parts: parts, log: log, reloads: make(chan settings, 1), metrics: newProcessMetrics()}
+	first, err := s.load()
+	if err != nil {
+		return faults(*file, err)
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go s.reloadOnSignal(ctx, hup)
+	return s.run(ctx, first)
+}
+
+func newLogger(w io.Writer, level, format string) (zerolog.Logger, error) {
+	l, err := zerolog.ParseLevel(level)
+	if err != nil || l == zerolog.NoLevel || l > zerolog.ErrorLevel {
+		return zerolog.Nop(), fmt.Errorf("redis-medic run: --log.level %q is not debug, info, warn or error", level)
+	}
+	switch format {
+	case "json":
+	case "console":
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000"}
+	default:
+		return zerolog.Nop(), fmt.Errorf("redis-medic run: --log.format %q is not json or console", format)
+	}
+	return zerolog.New(w).Level(l).With().Timestamp().Logger(), nil
+}
+
+// settings is a configuration with its secrets.
+type settings struct {
+	config  *config.Config
+	secrets *config.Secrets
+}
+
+// server keeps the components running with the newest good configuration.
+type server struct {
+	file    string
+	parts   components
+	log     zerolog.Logger
+	reloads chan settings // holds the newest one that is not in force yet
+	metrics *processMetrics
+}
+
+func (s *server) load() (settings, error) {
+	cfg, secrets, err := loadConfig(s.file)
+	if err != nil {
+		s.metrics.reloaded.Set(0)
+		return settings{}, err
+	}
+	for _, w := range cfg.Warnings {
+		s.log.Warn().Str("file", s.file).Msg(w)
+	}
+	return settings{config: cfg, secrets: secrets}, nil
+}
+
+// reload reads the configuration again. A good one comes into force soon after; with a bad one the old one stays and the error
+// says what is wrong. It may be called concurrently.
+func (s *server) reload() error {
+	next, err := s.load()
+	if err != nil {
+		s.log.Error().Err(err).Str("file", s.file).Msg("the new configuration is bad, the old one stays in force")
+		return err
+	}
+	for {
+		select {
+		case s.reloads <- next:
+			return nil
+		case <-s.reloads: // one that never came into force
+		}
+	}
+}
+
+func (s *server) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			_ = s.reload() // logged and measured there; nobody waits for an answer
+		}
+	}
+}
+
+// run starts the components with a configuration, and again with each new one. When a new one cannot be started, for example
+// because its port is taken, the one before it is.
+func (s *server) run(ctx context.Context, now settings) error {
+	var before *settings // nil at first, and after going back
+	back := false
+	for {
+		p, err := wire(ctx, wiring{settings: now, parts: s.parts, log: s.log, metrics: s.metrics, reload: s.reload})
+		if err != nil {
+			if before == nil {
+				return err
+			}
+			s.metrics.reloaded.Set(0)
+			s.log.Error().Err(err).Msg("the new configuration cannot be started, going back to the old one")
+			now, before, back = *before, nil, true
+			continue
+		}
+		if !back {
+			s.metrics.took(time.Now())
+		}
+		s.log.Info().Str("version", version).Str("file", now.config.File).Int("services", len(now.config.Services)).
+			Strs("components", s.parts).Msg("redis-medic is running")
+		next, err := s.runUntilReload(ctx, p)
+		if err != nil || next == nil {
+			return err
+		}
+		last := now
+		before, now, back = &last, *next, false
+	}
+}
+
+// runUntilReload runs a set of components. It returns the next configuration, or nil when ctx ended.
+func (s *server) runUntilReload(ctx context.Context, p *parts) (*settings, error) {
+	runCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- p.run(runCtx) }()
+	notify(s.log, "READY=1")
+	select {
+	case err := <-done:
+		if ctx.Err() == nil && err == nil {
+			err = errors.New("a component ended by itself")
+		}
+		return nil, err
+	case <-ctx.Done():
+		notify(s.log, "STOPPING=1")
+		s.log.Info().Msg("shutting down")
+		return nil, <-done
+	case next := <-s.reloads:
+		s.log.Info().Str("file", s.file).Msg("taking over the new configuration")
+		stop()
+		if err := <-done; err != nil {
+			s.log.Error().Err(err).Msg("the old configuration's parts did not end well")
+		}
+		return &next, nil
+	}
+}
+
+// processMetrics are the families of the process itself. They outlive a reload.
+type processMetrics struct {
+	reloaded, reloadedAt prometheus.Gauge
+}
+
+func (m *processMetrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.reloaded, m.reloadedAt}
+}
+
+func newProcessMetrics() *processMetrics {
+	return &processMetrics{
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "redis_medic_config_last_reload_successful", Help: "Whether the last attempt to load the configuration succeeded.",
+		}),
+		reloadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "redis_medic_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was taken over, in seconds since the epoch.",
+		}),
+	}
+}
+
+func (m *processMetrics) took(now time.Time) {
+	m.reloaded.Set(1)
+	m.reloadedAt.Set(float64(now.UnixMilli()) / 1000)
+}
