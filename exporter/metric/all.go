@@ -1,4 +1,23 @@
 package metric
 
-// All lists every family of this package. The slice is the caller's.
-func All() []Desc { return append(append([]Desc(nil), own...), medic...) }
+import "strings"
+
+// All lists every family of this package, each once. The slice is the caller's.
+func All() []Desc {
+	all := append([]Desc(nil), own...)
+	all = append(append(all, medic...), laidOut...)
+	for _, f := range Fields() {
+		all = append(all, f.desc())
+	}
+	return all
+}
+
+// module makes a field of a module from "key" or "key:name". Its help says what the module calls it: the modules' own
+// documentation is the only description there is.
+func module(make func(key, name, help string) Field, s string) Field {
+	key, name, ok := strings.Cut(s, ":")
+	if !ok {
+		name = key
+	}
+	return make(key, name, "The field "+key+" of a module.")
+}
