@@ -23,7 +23,7 @@ func recoveryCases() []ruleCase {
 			at:     []moment{at(4), at(5, "RedisManualInterventionRequired/critical"), at(10)}},
 		{alert: "RedisRecoveryLoop", name: "fires at the third recovery within five minutes", step: 5,
 			series: map[string]string{recoveries("standard", "success"): "0*10 1*10 2*10 3"},
-			at:     []moment{at(145), at(150, "RedisRecoveryLoop/critical"), at(900)}},
+			at:     []moment{at(145), at(150, "RedisRecoveryLoop/critical"), at(600)}},
 		{alert: "RedisBreakerOpen", name: "fires while the breaker is open",
 			series: map[string]string{`redis_medic_breaker_state{service="redis",state="open"}`: "0*5 1*5 0"},
 			at:     []moment{at(4), at(5, "RedisBreakerOpen/warning"), at(10)}},
@@ -43,7 +43,7 @@ func chainCases() []ruleCase {
 	upSeries, heard := `up{job="redis-medic"}`, `redis_medic_webhook_last_timestamp_seconds`
 	counts := func(alert, severity, series string) ruleCase {
 		return ruleCase{alert: alert, name: "fires when " + series + " grows", step: 15, series: map[string]string{series: "0*4 3"},
-			at: []moment{at(45), at(75, alert+"/"+severity), at(1800)}}
+			at: []moment{at(45), at(75, alert+"/"+severity), at(720)}}
 	}
 	return []ruleCase{
 		{alert: "RedisMedicWatchdog", name: "always fires", series: map[string]string{"up": "1"},
@@ -73,7 +73,7 @@ func chainCases() []ruleCase {
 			at:     []moment{at(480), at(540, "RedisMedicProbeStalled/critical")}},
 		{alert: "RedisMedicCrashLooping", name: "fires at the third restart within a quarter of an hour", step: 15,
 			series: map[string]string{`process_start_time_seconds{job="redis-medic"}`: "1*8 2*8 3*8 4"},
-			at:     []moment{at(345), at(375, "RedisMedicCrashLooping/critical"), at(3600)}},
+			at:     []moment{at(345), at(375, "RedisMedicCrashLooping/critical"), at(2100)}},
 	}
 }
 

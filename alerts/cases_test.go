@@ -189,39 +189,43 @@ func outageCases() []ruleCase {
 }
 
 func answerCases() []ruleCase {
-	return []ruleCase{
+	out := []ruleCase{
 		{alert: "RedisLoadingLong", name: "fires after two minutes of loading",
-			series: becomes("loading", 5, nil), at: []moment{at(120), at(126, "RedisLoadingLong/warning")}},
+			series: becomes("loading", 5, nil), at: []moment{at(140), at(150, "RedisLoadingLong/warning")}},
 		{alert: "RedisMisconf", name: "fires with the first MISCONF and hides the warning of the same cause",
 			series: becomes("misconf", 5, map[string]string{`redis_rdb_last_bgsave_status{service="redis"}`: "0"}),
-			at:     []moment{at(4), at(5, "RedisMisconf/critical"), at(60, "RedisMisconf/critical")}},
+			at:     []moment{at(20), at(25, "RedisMisconf/critical"), at(90, "RedisMisconf/critical")}},
 		{alert: "RedisMaxClients", name: "fires with the first refusal",
-			series: becomes("maxclients", 5, nil), at: []moment{at(4), at(5, "RedisMaxClients/critical")}},
+			series: becomes("maxclients", 5, nil), at: []moment{at(20), at(25, "RedisMaxClients/critical")}},
 		{alert: "RedisAuthRefused", name: "fires after half a minute without the right password",
-			series: becomes("noauth", 5, map[string]string{up: "1*5 0"}), at: []moment{at(34), at(36, "RedisAuthRefused/warning")}},
+			series: becomes("noauth", 5, nil), at: []moment{at(50), at(60, "RedisAuthRefused/warning")}},
 		{alert: "RedisMasterDown", name: "fires after fifteen seconds",
-			series: becomes("masterdown", 5, nil), at: []moment{at(19), at(21, "RedisMasterDown/critical")}},
+			series: becomes("masterdown", 5, nil), at: []moment{at(35), at(45, "RedisMasterDown/critical")}},
 		{alert: "RedisProbeFailing", name: "fires when the name cannot be resolved",
-			series: becomes("dns", 5, map[string]string{up: "1*5 0"}), at: []moment{at(34), at(36, "RedisProbeFailing/warning")}},
+			series: becomes("dns", 5, map[string]string{up: "1*5 0"}), at: []moment{at(50), at(60, "RedisProbeFailing/warning")}},
 		{alert: "RedisSlow", name: "fires when every PING of half a minute was slow, half a minute later",
-			series: map[string]string{`redis_ping_duration_seconds{service="redis"}`: "0.001*5 0.2*100 0.001"},
-			at:     []moment{at(60), at(66, "RedisSlow/warning"), at(110)}},
+			series: map[string]string{`redis_ping_duration_seconds{service="redis"}`: "0.001*5 0.2*20 0.001"},
+			at:     []moment{at(80), at(90, "RedisSlow/warning"), at(130)}},
 		{alert: "RedisSlow", name: "rests when a single PING was slow",
-			series: map[string]string{`redis_ping_duration_seconds{service="redis"}`: "0.001*5 0.2 0.001*40 0.2"},
-			at:     []moment{at(20), at(45), at(120, "RedisSlow/warning")}},
+			series: map[string]string{`redis_ping_duration_seconds{service="redis"}`: "0.001*2 0.2 0.001*10 0.2"},
+			at:     []moment{at(20), at(60), at(135, "RedisSlow/warning")}},
 		{alert: "RedisPersistenceFailing", name: "fires when the last save failed",
-			series: map[string]string{`redis_rdb_last_bgsave_status{service="redis"}`: "1*5 0*60 1"},
-			at:     []moment{at(34), at(36, "RedisPersistenceFailing/warning"), at(66)}},
+			series: map[string]string{`redis_rdb_last_bgsave_status{service="redis"}`: "1*5 0*12 1"},
+			at:     []moment{at(50), at(60, "RedisPersistenceFailing/warning"), at(90)}},
 		{alert: "RedisPersistenceFailing", name: "fires when the append-only file cannot be written",
 			series: map[string]string{`redis_aof_last_write_status{service="redis"}`: "1*5 0"},
-			at:     []moment{at(34), at(36, "RedisPersistenceFailing/warning")}},
+			at:     []moment{at(50), at(60, "RedisPersistenceFailing/warning")}},
 		{alert: "RedisReplicationBroken", name: "fires when a replica has no master for half a minute",
 			series: map[string]string{`redis_master_link_up{service="redis",master_host="10.0.0.1",master_port="6379"}`: "1*5 0"},
-			at:     []moment{at(34), at(36, "RedisReplicationBroken/warning")}},
-		{alert: "RedisReplicaLost", name: "fires when fewer replicas are connected than before", step: 5,
+			at:     []moment{at(50), at(60, "RedisReplicationBroken/warning")}},
+		{alert: "RedisReplicaLost", name: "fires when fewer replicas are connected than before",
 			series: map[string]string{`redis_connected_slaves{service="redis"}`: "2*26 1"},
-			at:     []moment{at(125), at(200, "RedisReplicaLost/warning"), at(900)}},
+			at:     []moment{at(125), at(200, "RedisReplicaLost/warning"), at(700)}},
 	}
+	for i := range out {
+		out[i].step = 5
+	}
+	return out
 }
 
 func resourceCases() []ruleCase {
@@ -292,7 +296,7 @@ func unitCases() []ruleCase {
 			at: []moment{at(75), at(345, "RedisLoadingLong/warning"), at(520, "RedisUnitStuck/critical")}},
 		{alert: "RedisFlapping", name: "fires at the third start within ten minutes", step: 15,
 			series: map[string]string{`redis_uptime_in_seconds{service="redis"}`: "100 115 3 18 2 17 32 5 20 35 50+15"},
-			at:     []moment{at(90), at(120, "RedisFlapping/warning"), at(600, "RedisFlapping/warning"), at(2400)}},
+			at:     []moment{at(90), at(120, "RedisFlapping/warning"), at(600, "RedisFlapping/warning"), at(1500)}},
 		{alert: "RedisHealthCritical", name: "fires after a minute", step: 15,
 			series: map[string]string{status("healthy"): "1*4 0", status("critical"): "0*4 1"},
 			at:     []moment{at(105), at(135, "RedisHealthCritical/critical")}},
