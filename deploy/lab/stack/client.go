@@ -40,15 +40,23 @@ func do(req *http.Request) (int, string, error) {
 
 // getJSON decodes the answer of a URL.
 func getJSON(ctx context.Context, url string, into any) error {
-	code, body, err := get(ctx, url)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	return doJSON(req, into)
+}
+
+func doJSON(req *http.Request, into any) error {
+	code, body, err := do(req)
 	if err != nil {
 		return err
 	}
 	if code != http.StatusOK {
-		return fmt.Errorf("%s answered %d: %s", url, code, body)
+		return fmt.Errorf("%s answered %d: %s", req.URL, code, body)
 	}
 	if err := json.Unmarshal([]byte(body), into); err != nil {
-		return fmt.Errorf("%s: %w", url, err)
+		return fmt.Errorf("%s: %w", req.URL, err)
 	}
 	return nil
 }

@@ -1,0 +1,155 @@
+package stack_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/stack"
+)
+
+// up boots a host and a stack that end with the test.
+func up(t *testing.T, opts stack.Options) (*lab.Host, *stack.Stack) {
+	t.Helper()
+	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
+		t.Skip("needs root: the lab boots real hosts in network namespaces")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	host, err := lab.Up(t.Context(), lab.Options{Gate: true, Log: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := host.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	opts.Host, opts.Binary, opts.Log = host, binary(t), os.Stderr
+	s, err := stack.Up(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Down(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(s.Dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", s.Dir, err)
+		}
+	})
+	return host, s
+}
+
+func binary(t *testing.T) string {
+	t.Helper()
+	name, err := stack.BuildMedic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestTheChainFromRedisToTheWebhookStandsAndLeavesNothing(t *testing.T) {
+	host, s := up(t, stack.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	code, body, err := s.Call(ctx, "", http.MethodGet, "/api/services/redis/status", nil)
+	if err != nil || code != http.StatusOK || body["status"] != "running" {
+		t.Errorf("status: %d %v %v", code, body, err)
+	}
+	if code, _, err := s.Call(ctx, "operator", http.MethodPost, "/api/services/redis/stop", map[string]any{"confirmation": true}); err != nil || code != http.StatusForbidden {
+		t.Errorf("an operator's stop: %d %v", code, err)
+	}
+	if code, body, err := s.Call(ctx, "admin", http.MethodPost, "/api/auth/login", map[string]any{"email": s.Users[0].Email, "password": s.Users[0].Password}); err != nil || code != http.StatusOK {
+		t.Errorf("login: %d %v %v", code, body, err)
+	}
+	if out, err := exec.CommandContext(ctx, binary(t), "check-config", s.ConfigFile).CombinedOutput(); err != nil {
+		t.Errorf("check-config: %v\n%s", err, out)
+	}
+	r, err := stack.Measure(ctx, s, func(ctx context.Context) error {
+		_, err := host.Exec(ctx, "systemctl stop redis-server")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", r)
+	if r.Incident == "" || r.Act.IsZero() || r.Pong.Before(r.Intent) || r.Webhook.Before(r.Alert) {
+		t.Errorf("the timeline has no order: %+v", r)
+	}
+}
+
+func TestTheMailSinkTakesWhatAlertmanagerSends(t *testing.T) {
+	sink, err := stack.NewMailSink("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", sink.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, err = c.Write([]byte("EHLO me\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nRCPT TO:<g@h.i>\r\nDATA\r\nSubject: fire\r\n\r\n..dot\r\n.\r\nQUIT\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := sink.Wait(t.Context(), func(m stack.Mail) bool { return m.Subject == "fire" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msg.From != "a@b.c" || strings.Join(msg.To, " ") != "d@e.f g@h.i" || !strings.Contains(msg.Text, "\r\n.dot\r\n") {
+		t.Errorf("got %+v", msg)
+	}
+	if err := sink.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A process that is killed takes its stack with it: programs, folder and all.
+func TestNothingStaysAfterAKill(t *testing.T) {
+	if dir := os.Getenv("STACK_TEST_VICTIM"); dir != "" {
+		if err := stack.Sacrifice(dir); err != nil {
+			t.Fatal(err)
+		}
+		select {} // until we are killed
+	}
+	dir := filepath.Join(t.TempDir(), "work")
+	victim := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNothingStaysAfterAKill$")
+	victim.Env = append(os.Environ(), "STACK_TEST_VICTIM="+dir)
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	pidFile := filepath.Join(dir, "pid")
+	if err := stack.Poll(ctx, func() bool { data, err := os.ReadFile(pidFile); return err == nil && len(data) > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := strings.TrimSpace(string(data))
+	if err := victim.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = victim.Wait()
+	gone := func() bool {
+		_, dirErr := os.Stat(dir)
+		_, procErr := os.Stat("/proc/" + child)
+		return errors.Is(dirErr, os.ErrNotExist) && errors.Is(procErr, os.ErrNotExist)
+	}
+	if err := stack.Poll(ctx, gone); err != nil {
+		t.Errorf("the folder or process %s is still there: %v", child, err)
+	}
+}
