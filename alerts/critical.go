@@ -84,7 +84,7 @@ func criticalGroup() Group {
 			},
 			{
 				Name: "RedisMedicExporterDown", Severity: Critical, Self: true, For: 10 * time.Second,
-				Expr:    `max by (job) (up{job=~"redis-medic.*"}) == 0` + "\nor\n" + `absent(up{job=~"redis-medic.*"})`,
+				Expr:    `max by (job) (up{job="redis-medic"}) == 0` + "\nor\n" + `absent(up{job="redis-medic"})`,
 				Summary: "redis-medic is not scraped",
 				Description: `Prometheus cannot read the metrics of redis-medic, so nobody watches Redis. This says nothing about Redis itself and
 					never causes an act.`,

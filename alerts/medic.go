@@ -94,7 +94,7 @@ func chainGroup() Group {
 			},
 			{
 				Name: "RedisMedicCrashLooping", Severity: Critical, Self: true, Keep: 10 * time.Minute,
-				Expr:    `max by (job) (changes(process_start_time_seconds{job=~"redis-medic.*"}[15m])) > 2`,
+				Expr:    `max by (job) (changes(process_start_time_seconds{job="redis-medic"}[15m])) > 2`,
 				Summary: "redis-medic keeps restarting",
 				Description: `redis-medic was started {{ $value }} times within fifteen minutes. Incidents survive a restart, but each one costs
 					seconds. Its journal says why it ended.`,
@@ -106,6 +106,13 @@ func chainGroup() Group {
 				Summary: "The audit log cannot be written",
 				Description: `redis-medic cannot record what it does, so it refuses acts of people and does none itself. Free the disk that holds
 					the audit log and the store; it resumes by itself.`,
+			},
+			{
+				Name: "RedisMedicConfigRejected", Severity: Warning, Self: true, For: time.Minute,
+				Expr:    `min(redis_medic_config_last_reload_successful) == 0`,
+				Summary: "redis-medic runs with an old configuration",
+				Description: `The configuration file on disk has a fault, so the last good one is still in force. redis-medic check-config lists all
+					faults with their lines.`,
 			},
 			{
 				Name: "RedisMedicRulesFailing", Severity: Critical, Self: true, Keep: time.Minute,
@@ -131,7 +138,7 @@ func heartbeatAlerts() []Alert {
 		{
 			Name: "RedisMedicChainBroken", Severity: Critical, Self: true, For: 2 * time.Minute,
 			Expr: `time() - max(redis_medic_webhook_last_timestamp_seconds) > 180` + "\nor\n" +
-				`absent(redis_medic_webhook_last_timestamp_seconds)` + "\n  and on ()\n" + `(max(up{job=~"redis-medic.*"}) == 1)`,
+				`absent(redis_medic_webhook_last_timestamp_seconds)` + "\n  and on ()\n" + `(max(up{job="redis-medic"}) == 1)`,
 			Summary: "Alerts no longer reach redis-medic",
 			Description: `The heartbeat has not arrived for minutes. redis-medic still reads Alertmanager every few seconds, but the webhook is
 				broken: compare its URL, its token and the log of Alertmanager.`,

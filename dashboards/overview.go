@@ -164,9 +164,9 @@ func medicRow(b *dashboard.DashboardBuilder) {
 	b.WithPanel(number(text{"Audit records", "Records written within the last hour."}, sixth, "short",
 		line{"sum(increase(redis_medic_audit_records_total[1h]))", ""}))
 	b.WithPanel(number(text{"Memory of redis-medic", "Resident memory of the process."}, sixth, "bytes",
-		line{`max(process_resident_memory_bytes{job=~"redis-medic.*"})`, ""}))
+		line{`max(process_resident_memory_bytes{job="redis-medic"})`, ""}))
 	b.WithPanel(number(text{"CPU of redis-medic", "Use of one core."}, sixth, "percentunit",
-		line{`max(rate(process_cpu_seconds_total{job=~"redis-medic.*"}[$__rate_interval]))`, ""}).Decimals(2))
+		line{`max(rate(process_cpu_seconds_total{job="redis-medic"}[$__rate_interval]))`, ""}).Decimals(2))
 	b.WithPanel(graph(text{"API requests", "Requests to the control API by status code."}, third, "reqps",
 		line{`sum by (code) (rate(redis_medic_http_requests_total{component="controlapi"}[$__rate_interval]))`, "{{code}}"}))
 	b.WithPanel(graph(text{"API latency", "Time to answer, median and worst hundredth. Operations take as long as Redis does."}, third, "s",
