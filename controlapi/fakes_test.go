@@ -409,7 +409,11 @@ func (r *rig) do(method, target, body string, mods ...func(*http.Request)) answe
 	w := httptest.NewRecorder()
 	r.Handler().ServeHTTP(w, req)
 	raw, _ := io.ReadAll(w.Body)
-	return answer{code: w.Code, header: w.Header(), raw: raw}
+	a := answer{code: w.Code, header: w.Header(), raw: raw}
+	if method != http.MethodHead {
+		theContract().check(r.t, method, req.URL.Path, body, a)
+	}
+	return a
 }
 
 func bearer(token string) func(*http.Request) { return header("Authorization", "Bearer "+token) }

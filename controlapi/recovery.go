@@ -82,7 +82,7 @@ func newAutoRecoveryBody(s remediator.State, evidence bool) autoRecoveryBody {
 		b.Busy = newBusyBody(*s.Busy)
 	}
 	if s.Incident != nil {
-		b.Incident = ptr(incidentFor(*s.Incident, evidence))
+		b.Incident = ptr(live.Incident(*s.Incident, evidence))
 	}
 	return b
 }
@@ -96,17 +96,6 @@ func textOrNil(s string) *string {
 		return nil
 	}
 	return &s
-}
-
-// incidentFor leaves the evidence out for those who may not see logs, and puts all times in UTC.
-func incidentFor(in remediator.Incident, evidence bool) remediator.Incident {
-	if !evidence {
-		in = live.WithoutEvidence(in)
-	}
-	if in.Steps == nil {
-		in.Steps = []remediator.Step{}
-	}
-	return in
 }
 
 func (a *API) seesEvidence(c *call) bool { return a.permissions.Load().Allow(c.role(), rbac.Logs) }
@@ -286,7 +275,7 @@ func getIncidents(a *API, w http.ResponseWriter, c *call) error {
 	}
 	out := make([]remediator.Incident, 0, len(incidents))
 	for _, in := range incidents {
-		out = append(out, incidentFor(in, a.seesEvidence(c)))
+		out = append(out, live.Incident(in, a.seesEvidence(c)))
 	}
 	return writeJSON(w, http.StatusOK, page{Records: out, NextCursor: textOrNil(next)})
 }
@@ -296,7 +285,7 @@ func getIncident(a *API, w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, incidentFor(in, a.seesEvidence(c)))
+	return writeJSON(w, http.StatusOK, live.Incident(in, a.seesEvidence(c)))
 }
 
 // getEvidence sends an incident with all that was seen, as a file.
@@ -310,7 +299,7 @@ func getEvidence(a *API, w http.ResponseWriter, c *call) error {
 		return err
 	}
 	w.Header().Set("Content-Disposition", `attachment; filename="incident-evidence.json"`)
-	return writeJSON(w, http.StatusOK, incidentFor(in, true))
+	return writeJSON(w, http.StatusOK, live.Incident(in, true))
 }
 
 // intParam reads a number from a query.

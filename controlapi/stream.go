@@ -141,8 +141,9 @@ func (a *API) snapshot(id string) []remediator.Event {
 		{Type: remediator.EventDegradation, Service: id, Timestamp: now, Degradation: a.newDegradationBody(id, state, now)},
 	}
 	if state.Incident != nil {
-		in := incidentFor(*state.Incident, true)
-		events = append(events, remediator.Event{Type: remediator.EventIncident, Service: id, Timestamp: now, Status: string(in.Status), Incident: &in})
+		events = append(events, remediator.Event{
+			Type: remediator.EventIncident, Service: id, Timestamp: now, Status: string(state.Incident.Status), Incident: state.Incident,
+		})
 	}
 	return events
 }

@@ -214,15 +214,20 @@ func encode(ev remediator.Event, snapshot bool) (*message, error) {
 		ev.Timestamp = time.Now()
 	}
 	ev.Timestamp = ev.Timestamp.UTC().Truncate(time.Millisecond)
+	in := ev.Incident
+	if in != nil {
+		shown := Incident(*in, true)
+		ev.Incident = &shown
+	}
 	full, err := json.Marshal(wire{Event: ev, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}
 	m := &message{seq: ev.Seq, full: full, public: full}
-	if ev.Incident == nil {
+	if in == nil {
 		return m, nil
 	}
-	bare := WithoutEvidence(*ev.Incident)
+	bare := Incident(*in, false)
 	ev.Incident = &bare
 	if m.public, err = json.Marshal(wire{Event: ev, Snapshot: snapshot}); err != nil {
 		return nil, err
@@ -230,11 +235,18 @@ func encode(ev remediator.Event, snapshot bool) (*message, error) {
 	return m, nil
 }
 
-// WithoutEvidence returns a copy of an incident for people who may not see logs.
-func WithoutEvidence(in remediator.Incident) remediator.Incident {
+// Incident returns a copy of an incident as it is sent: times in UTC to the millisecond, a list of steps that is never null, and
+// evidence only for those who may see logs.
+func Incident(in remediator.Incident, evidence bool) remediator.Incident {
+	for _, t := range []*time.Time{&in.AlertAt, &in.OpenedAt, &in.RecoveredAt, &in.ClosedAt} {
+		*t = t.UTC().Truncate(time.Millisecond)
+	}
 	steps := make([]remediator.Step, len(in.Steps))
 	for i, s := range in.Steps {
-		s.Evidence = nil
+		s.At = s.At.UTC().Truncate(time.Millisecond)
+		if !evidence {
+			s.Evidence = nil
+		}
 		steps[i] = s
 	}
 	in.Steps = steps
