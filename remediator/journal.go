@@ -162,7 +162,7 @@ func (r *Remediator) recordSelfHealing(u *unit, now, before health.Unit) {
 	defer cancel()
 	u.mu.Lock()
 	at := time.Now()
-	u.mem.Starts = append(keepStarts(u.mem.Starts, at), at.UTC())
+	u.mem.Crashes = append(keepStarts(u.mem.Crashes, at), at.UTC())
 	if u.incident != nil || u.busy != nil {
 		u.mu.Unlock()
 		return // the open incident tells it

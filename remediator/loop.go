@@ -291,12 +291,21 @@ func (u *unit) confirmedDown(in ladder.Input) bool {
 // itself.
 func (r *Remediator) healthy(ctx context.Context, u *unit, in ladder.Input) time.Duration {
 	u.mu.Lock()
+	c := &u.incident.Climbed
 	var ours ladder.Rung
-	if a := u.incident.Climbed.Attempts; len(a) > 0 && u.mem.Latch == nil {
-		ours = a[len(a)-1].Rung
+	if n := len(c.Attempts); n > 0 && u.mem.Latch == nil {
+		ours = c.Attempts[n-1].Rung
+	}
+	again := ours != "" && c.Credited == len(c.Attempts)
+	if again {
+		// It failed inside the window and came back without another act: the window begins anew, nothing is counted.
+		c.WatchUntil, u.incident.Status = in.Now.Add(u.window(ours)), IncidentWatching
 	}
 	u.mu.Unlock()
-	if ours != "" {
+	switch {
+	case again:
+		return time.Second
+	case ours != "":
 		r.recovered(ctx, u, in, ours)
 		return time.Second
 	}
@@ -384,19 +393,23 @@ func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
 	r.recoveryEvent(u, string(ladder.Top), "manual_intervention_required", d.Text)
 }
 
+// window is how long health must stay good after a rung.
+func (u *unit) window(r ladder.Rung) time.Duration {
+	if r == ladder.Hard || r == ladder.Force {
+		return u.svc.StabilityHard
+	}
+	return u.svc.Stability
+}
+
 // recovered begins the stability window.
 func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, rung ladder.Rung) {
 	now := time.Now()
-	window := u.svc.Stability
-	if rung == ladder.Hard || rung == ladder.Force {
-		window = u.svc.StabilityHard
-	}
 	u.mu.Lock()
 	u.down = false
 	u.mem.Recoveries = append(breaker.Keep(u.mem.Recoveries, max(u.svc.Ladder.LoopWindow, time.Hour), now), now.UTC())
 	u.mem.LastRecovery, u.mem.RecoveryStatus = now.UTC(), "success"
 	c := &u.incident.Climbed
-	c.WatchUntil, c.LastCode = now.Add(window), ""
+	c.WatchUntil, c.LastCode, c.Credited = now.Add(u.window(rung)), "", len(c.Attempts)
 	u.incident.Status, u.incident.RecoveredAt = IncidentWatching, now.UTC()
 	for i := range c.Attempts {
 		if c.Attempts[i].Result == "unknown" {

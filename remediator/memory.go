@@ -48,7 +48,8 @@ type memory struct {
 	Latch          *latch               `json:"latch,omitempty"`
 	Breaker        breaker.State        `json:"breaker"`
 	Recoveries     []time.Time          `json:"recoveries,omitempty"`
-	Starts         []time.Time          `json:"starts,omitempty"`
+	Starts         []time.Time          `json:"starts,omitempty"`  // by redis-medic, for itself and for people
+	Crashes        []time.Time          `json:"crashes,omitempty"` // restarts by systemd
 	LastRecovery   time.Time            `json:"last_recovery,omitzero"`
 	RecoveryStatus string               `json:"recovery_status,omitempty"`
 	LastInfo       *health.Info         `json:"last_info,omitempty"`
@@ -67,6 +68,7 @@ type climbed struct {
 	LoadedAt    time.Time           `json:"loaded_at,omitzero"`
 	LoadPercent float64             `json:"load_percent,omitempty"`
 	WatchUntil  time.Time           `json:"watch_until,omitzero"`
+	Credited    int                 `json:"credited,omitempty"` // attempts at the last recovery: it is not counted twice
 	LastCode    string              `json:"last_code,omitempty"`
 }
 

@@ -19,18 +19,43 @@ func (r *Remediator) reconcileLoop(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	t := time.NewTicker(r.o.Reconcile)
-	defer t.Stop()
 	for {
 		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
 			r.metrics.reconciles.WithLabelValues("failure").Inc()
 			r.o.Logger.Warn().Err(err).Msg("reconcile with Alertmanager")
 		}
+		wait := r.o.Reconcile
+		if time.Now().UnixNano() < r.hurryUntil.Load() {
+			wait = min(wait, hurryEvery)
+		}
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			t.Stop()
 			return nil
+		case <-r.hurry:
+			t.Stop()
+			if err := pause(ctx, hurryEvery); err != nil {
+				return nil
+			}
 		case <-t.C:
 		}
+	}
+}
+
+// When our own prober sees trouble, Alertmanager is asked more often for a while. An alert that comes back within a
+// group_interval of its last notification is not delivered before that interval is over; the API shows it at once.
+const (
+	hurryEvery = 500 * time.Millisecond
+	hurryFor   = 20 * time.Second
+)
+
+// hurryUp asks Alertmanager more often from now on. It never blocks.
+func (r *Remediator) hurryUp() {
+	r.hurryUntil.Store(time.Now().Add(hurryFor).UnixNano())
+	select {
+	case r.hurry <- struct{}{}:
+	default:
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +29,8 @@ type Remediator struct {
 
 	heard       atomic.Int64 // unix nanoseconds of the last webhook, of any kind
 	reconciled  atomic.Int64 // unix nanoseconds of the last answer of Alertmanager's API
+	hurryUntil  atomic.Int64 // unix nanoseconds: until then Alertmanager is asked more often
+	hurry       chan struct{}
 	stallUntil  atomic.Int64 // unix nanoseconds: no acts before, our own clock or process stood still
 	running     sync.WaitGroup
 	actions     context.Context // acts run on it: it outlives every request, and Run by the grace time
@@ -42,7 +43,7 @@ func New(ctx context.Context, o Options) (*Remediator, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Remediator{o: o, units: map[string]*unit{}}
+	r := &Remediator{o: o, units: map[string]*unit{}, hurry: make(chan struct{}, 1)}
 	r.actions, r.stopActions = context.WithCancelCause(context.WithoutCancel(ctx))
 	for _, s := range o.Services {
 		u := newUnit(s)
@@ -166,6 +167,9 @@ func (r *Remediator) ObserveChange(view, previous health.View) {
 			r.recordSelfHealing(u, now.Unit, before.Unit)
 		}()
 	}
+	if s := view.Verdict.Status; s == health.Critical || (now.OK() && now.Unit.Down()) {
+		r.hurryUp()
+	}
 	if info := view.LastKnownInfo; info != nil {
 		u.mu.Lock()
 		u.mem.LastInfo = info
@@ -204,30 +208,4 @@ func (r *Remediator) Incident(ctx context.Context, id string) (Incident, error) 
 		return Incident{}, fmt.Errorf("read incident %s: %w", id, err)
 	}
 	return decodeIncident(d)
-}
-
-// SetServices replaces settings of known services, at a reload of the configuration. Services that come or go need a restart of
-// the program; their ids are returned.
-func (r *Remediator) SetServices(services []Service) (needRestart []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := map[string]bool{}
-	for _, s := range services {
-		known[s.ID] = true
-		u, ok := r.units[s.ID]
-		if !ok {
-			needRestart = append(needRestart, s.ID)
-			continue
-		}
-		u.mu.Lock()
-		u.svc = s
-		u.mu.Unlock()
-	}
-	for _, id := range r.order {
-		if !known[id] {
-			needRestart = append(needRestart, id)
-		}
-	}
-	slices.Sort(needRestart)
-	return needRestart
 }
