@@ -188,7 +188,9 @@ func TestRefusedAndUnknownUnit(t *testing.T) {
 	units := &fakeUnits{read: health.UnitRead{Class: health.ClassUnreachable, Err: "no route to host"}}
 	e, base := runExporter(t, Options{Targets: []Target{target(r)}, Units: units})
 	r.kill()
-	until(t, "unknown", func() bool { return has(e.Prober(), health.CodeNoConnectivity) && has(e.Prober(), health.CodeHostUnreachable) })
+	until(t, "unknown", func() bool {
+		return has(e.Prober(), health.CodeNoConnectivity) && has(e.Prober(), health.CodeHostUnreachable)
+	})
 	s := scrapePage(t, base+"/metrics")
 	s.want(t, 0, "redis_up", "service", "redis")
 	s.want(t, 1, "redis_ping_reply", "reply", "refused")

@@ -25,16 +25,20 @@ type service struct {
 	// lostOne tells the loop that a PING was lost, perhaps in a scrape; holds one.
 	lostOne chan struct{}
 
-	mu       sync.Mutex // guards the fields below
-	target   Target
-	samples  health.Samples
-	verdict  health.Verdict
-	known    *health.Info
-	lastPong time.Time
-	errors   hourly
-	lastLost time.Time // when the last PING that counted as lost was given up
-	silent   time.Time // since when every PING went unanswered; zero while answered
-	seen     summary   // of the last verdict
+	mu        sync.Mutex // guards the fields below
+	target    Target
+	samples   health.Samples
+	verdict   health.Verdict
+	known     *health.Info
+	lastPong  time.Time
+	errors    hourly
+	lastLost  time.Time // when the last PING that counted as lost was given up
+	traits    traits
+	connect   time.Duration // how long the newest connection of a scrape took to come up
+	startRun  string        // the run id that startTime belongs to
+	startTime float64
+	silent    time.Time // since when every PING went unanswered; zero while answered
+	seen      summary   // of the last verdict
 }
 
 func newService(t Target, watched bool) *service {

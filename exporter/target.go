@@ -32,6 +32,17 @@ type Target struct {
 	Timings    Timings
 	Thresholds health.Thresholds
 	Off        health.Off // the layers that are switched off
+	Collect    Collect
+}
+
+// Collect says what a scrape asks Redis beyond redis_exporter's defaults, and what it leaves out. The zero value is the defaults.
+type Collect struct {
+	NoConfig      bool // leave out CONFIG GET
+	NoLatency     bool // leave out LATENCY LATEST and LATENCY HISTOGRAM
+	NoSlowlog     bool // leave out SLOWLOG and COMMANDLOG
+	AllConfig     bool // every configuration parameter, as text and number; secrets are left out
+	Modules       bool // the sections that modules add to INFO
+	SentinelPeers bool // the other Sentinels of each master
 }
 
 // Timings says how often each layer is checked and how long a check may take. Zero values become the defaults.

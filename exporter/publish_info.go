@@ -1,0 +1,303 @@
+package exporter
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/redis-medic/redis-medic/exporter/info"
+	"github.com/redis-medic/redis-medic/exporter/metric"
+)
+
+// Bounds on labels whose values others choose. Redis itself bounds them far lower, but a module or a script may not.
+const (
+	maxCommands  = 1024
+	maxErrors    = 128
+	maxDatabases = 64
+	maxReplicas  = 256
+)
+
+// infoField is where one INFO field goes.
+type infoField struct {
+	fam         family
+	scale       float64
+	notNegative bool
+}
+
+var infoFields = func() map[string]infoField {
+	m := map[string]infoField{}
+	for _, f := range metric.Fields() {
+		m[f.Key] = infoField{familyOf(f.Name), f.Scale, f.NotNegative}
+	}
+	return m
+}()
+
+var (
+	famStartTime     = familyOf(metric.StartTime)
+	famInstance      = familyOf(metric.InstanceInfo)
+	famRole          = familyOf(metric.InstanceRole)
+	famLinkUp        = familyOf(metric.MasterLinkUp)
+	famLastIO        = familyOf(metric.MasterLastIO)
+	famSyncing       = familyOf(metric.MasterSyncInProgress)
+	famLinkDownSince = familyOf(metric.MasterLinkDownSince)
+	famFailover      = familyOf(metric.MasterFailoverState)
+	famSlaveOffset   = familyOf(metric.SlaveReplOffset)
+	famSlaveInfo     = familyOf(metric.SlaveInfo)
+	famReplicaOffset = familyOf(metric.ConnectedSlaveOffset)
+	famReplicaLag    = familyOf(metric.ConnectedSlaveLag)
+	famCommands      = familyOf(metric.Commands)
+	famCommandTime   = familyOf(metric.CommandsDuration)
+	famFailed        = familyOf(metric.CommandsFailed)
+	famRejected      = familyOf(metric.CommandsRejected)
+	famPercentiles   = familyOf(metric.LatencyPercentiles)
+	famErrors        = familyOf(metric.Errors)
+	famKeys          = familyOf(metric.DBKeys)
+	famExpiring      = familyOf(metric.DBKeysExpiring)
+	famCached        = familyOf(metric.DBKeysCached)
+	famTTL           = familyOf(metric.DBAvgTTL)
+	famIOThread      = familyOf(metric.ActiveTimeIOThread)
+	famWatchedStatus = familyOf(metric.SentinelMasterStatus)
+	famWatchedSlaves = familyOf(metric.SentinelMasterSlaves)
+	famWatchedPeers  = familyOf(metric.SentinelMasterPeers)
+
+	roles          = []string{"master", "slave"}
+	failoverStates = []string{"no-failover", "failover-in-progress", "waiting-for-sync", other}
+)
+
+// commandStat is what commandstats says of one command.
+type commandStat struct {
+	calls uint64
+	usec  float64
+}
+
+// infoReader lays out one INFO text. Fields that belong together are gathered while it runs.
+type infoReader struct {
+	p        *page
+	now      time.Time
+	instance [12]string // the labels of redis_instance_info, in their order
+	commands map[string]commandStat
+	errors   int
+	replicas int
+	dbs      map[string]bool
+	masters  []string // the names of the masters that a Sentinel watches
+
+	host, port string // of the master
+	readOnly   string
+	uptime     float64
+	serverTime float64 // seconds since the epoch by the server's clock; 0: not said
+}
+
+// instanceFields are the INFO fields of the labels of redis_instance_info, in their order.
+var instanceFields = map[string]int{
+	"role": 0, "redis_version": 1, "redis_build_id": 2, "redis_mode": 3, "os": 4, "maxmemory_policy": 5, "tcp_port": 6, "run_id": 7,
+	"process_id": 8, "master_replid": 9, "valkey_version": 10, "valkey_release_stage": 11,
+}
+
+// readInfo lays out an INFO text and returns what other answers need to be laid out.
+func readInfo(p *page, text string, now time.Time) *infoReader {
+	r := &infoReader{p: p, now: now, commands: make(map[string]commandStat, 128), dbs: map[string]bool{}}
+	info.Each(text, r.field)
+	n := 10
+	for n < len(r.instance) && r.instance[n] != "" {
+		n++
+	}
+	p.gauge(famInstance, 1, r.instance[:n]...)
+	if role := r.instance[0]; role != "" {
+		for _, x := range roles {
+			p.flag(famRole, x == role, x)
+		}
+		if role == "slave" {
+			p.gauge(famSlaveInfo, 1, r.host, r.port, r.readOnly)
+		}
+	}
+	return r
+}
+
+func (r *infoReader) field(section, key, value string) {
+	switch section {
+	case "Commandstats":
+		r.command(key, value)
+		return
+	case "Latencystats":
+		r.percentiles(key, value)
+		return
+	case "Errorstats":
+		r.errorstat(key, value)
+		return
+	case "Keyspace":
+		r.database(key, value)
+		return
+	case "Replication":
+		if r.replication(key, value) {
+			return
+		}
+	case "Sentinel":
+		if r.watched(key, value) {
+			return
+		}
+	}
+	if i, ok := instanceFields[key]; ok {
+		r.instance[i] = value
+	}
+	switch key {
+	case "uptime_in_seconds":
+		r.uptime, _ = strconv.ParseFloat(value, 64)
+	case "server_time_usec":
+		usec, _ := strconv.ParseFloat(value, 64)
+		r.serverTime = usec / 1e6
+	}
+	if f, ok := infoFields[key]; ok {
+		if v, ok := parseValue(value); ok && (v >= 0 || !f.notNegative) {
+			r.p.add(f.fam, v*f.scale)
+		}
+		return
+	}
+	if thread, ok := strings.CutPrefix(key, "used_active_time_io_thread_"); ok && len(thread) <= 3 {
+		if v, ok := parseValue(value); ok {
+			r.p.counter(famIOThread, v, thread)
+		}
+	}
+}
+
+// parseValue reads a number, or one of the words that Redis uses for yes and no.
+func parseValue(s string) (float64, bool) {
+	switch s {
+	case "ok", "true":
+		return 1, true
+	case "err", "fail", "false":
+		return 0, true
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	return v, err == nil && v == v // not NaN
+}
+
+// command reads "cmdstat_get:calls=21,usec=175,usec_per_call=8.33,rejected_calls=0,failed_calls=0"; the last two since Redis 6.2.
+func (r *infoReader) command(key, value string) {
+	name, ok := strings.CutPrefix(key, "cmdstat_")
+	if !ok || len(r.commands) >= maxCommands {
+		return
+	}
+	calls, usec, rejected, failed := -1.0, -1.0, -1.0, -1.0
+	info.Pairs(value, func(k, v string) {
+		var into *float64
+		switch k {
+		case "calls":
+			into = &calls
+		case "usec":
+			into = &usec
+		case "rejected_calls":
+			into = &rejected
+		case "failed_calls":
+			into = &failed
+		default:
+			return
+		}
+		if f, ok := parseValue(v); ok {
+			*into = f
+		}
+	})
+	if calls < 0 || usec < 0 {
+		return
+	}
+	r.commands[name] = commandStat{uint64(calls), usec}
+	r.p.counter(famCommands, calls, name)
+	r.p.counter(famCommandTime, usec/1e6, name)
+	if rejected >= 0 {
+		r.p.counter(famRejected, rejected, name)
+	}
+	if failed >= 0 {
+		r.p.counter(famFailed, failed, name)
+	}
+}
+
+// percentiles reads "latency_percentiles_usec_get:p50=0.001,p99=1.003,p99.9=3.007". The quantiles keep redis_exporter's form, which
+// counts to 100.
+func (r *infoReader) percentiles(key, value string) {
+	name, ok := strings.CutPrefix(key, "latency_percentiles_usec_")
+	stat, known := r.commands[name]
+	if !ok || !known {
+		return
+	}
+	s := &dto.Summary{SampleCount: &stat.calls, SampleSum: &stat.usec}
+	info.Pairs(value, func(k, v string) {
+		q, err := strconv.ParseFloat(strings.TrimPrefix(k, "p"), 64)
+		if f, ok := parseValue(v); ok && err == nil {
+			s.Quantile = append(s.Quantile, &dto.Quantile{Quantile: &q, Value: &f})
+		}
+	})
+	if len(s.Quantile) > 0 {
+		r.p.sample(famPercentiles, []string{name}).Summary = s
+	}
+}
+
+// errorstat reads "errorstat_ERR:count=4". A script may raise errors of any name, so their number is bounded.
+func (r *infoReader) errorstat(key, value string) {
+	name, ok := strings.CutPrefix(key, "errorstat_")
+	if !ok || r.errors >= maxErrors {
+		return
+	}
+	info.Pairs(value, func(k, v string) {
+		if f, ok := parseValue(v); ok && k == "count" {
+			r.errors++
+			r.p.counter(famErrors, f, name)
+		}
+	})
+}
+
+// database reads "db0:keys=1,expires=0,avg_ttl=0,cached_keys=0".
+func (r *infoReader) database(key, value string) {
+	if !strings.HasPrefix(key, "db") || len(r.dbs) >= maxDatabases {
+		return
+	}
+	info.Pairs(value, func(k, v string) {
+		f, ok := parseValue(v)
+		if !ok {
+			return
+		}
+		switch k {
+		case "keys":
+			r.dbs[key] = true
+			r.p.gauge(famKeys, f, key)
+		case "expires":
+			r.p.gauge(famExpiring, f, key)
+		case "avg_ttl":
+			r.p.gauge(famTTL, f/1e3, key)
+		case "cached_keys":
+			r.p.gauge(famCached, f, key)
+		}
+	})
+}
+
+// emptyDatabases adds a zero for each configured database that INFO leaves out because it is empty.
+func (r *infoReader) emptyDatabases(count int) {
+	for i := range min(count, maxDatabases) {
+		if name := "db" + strconv.Itoa(i); !r.dbs[name] {
+			r.p.gauge(famKeys, 0, name)
+			r.p.gauge(famExpiring, 0, name)
+		}
+	}
+}
+
+// started adds when Redis was started, and remembers it: computed anew at each scrape it would waver by a second.
+func (r *infoReader) started(s *service) {
+	if r.uptime == 0 && r.serverTime == 0 {
+		return
+	}
+	now := float64(r.now.UnixNano()) / 1e9
+	if r.serverTime > 0 {
+		now = r.serverTime
+	}
+	r.p.gauge(famStartTime, s.startedAt(r.instance[instanceFields["run_id"]], float64(int64(now-r.uptime))))
+}
+
+// startedAt returns the start time first computed for the process with this run id.
+func (s *service) startedAt(runID string, computed float64) float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.startTime - computed; s.startRun != runID || d > 5 || d < -5 {
+		s.startRun, s.startTime = strings.Clone(runID), computed
+	}
+	return s.startTime
+}
