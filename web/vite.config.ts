@@ -7,10 +7,11 @@ import { defineConfig } from 'vite'
 // anything that would be refused in production.
 const contentSecurityPolicy = [
   "default-src 'self'",
-  "base-uri 'none'",
+  "img-src 'self' data:",
   "object-src 'none'",
-  "frame-ancestors 'none'",
+  "base-uri 'none'",
   "form-action 'self'",
+  "frame-ancestors 'none'",
 ].join('; ')
 
 const api = process.env.PANEL_API ?? 'http://127.0.0.1:8001'
@@ -22,7 +23,7 @@ export default defineConfig({
     outDir: 'dist',
     emptyOutDir: true,
     target: 'es2022',
-    // Nothing becomes a data: address: the policy above refuses them.
+    // Everything is a file of ours: nothing becomes a data: address.
     assetsInlineLimit: 0,
     reportCompressedSize: false,
     manifest: 'manifest.json',

@@ -95,8 +95,8 @@ export function critical(): Health {
 
 export function quiet(): Recovery {
   return {
-    service: 'redis', enabled: true, desired: { running: true, by: '', since: ago(90_000), reason: '' }, holds: [],
-    breaker: { phase: 'closed', failures: 0, generation: 0, trials: 0 }, manual_intervention: false, manual_reason: '',
+    service: 'redis', enabled: true, desired: { running: true, by: '', since: null, reason: '' }, holds: [],
+    breaker: { phase: 'closed', failures: 0, opened_at: null }, manual_intervention: false, manual_reason: '',
     recent_recoveries: 0, last_recovery: null, recovery_status: '', busy: null, incident: null, degraded_since: null,
   }
 }
@@ -137,9 +137,9 @@ export function recovering(): Recovery {
 export function latched(): Recovery {
   return {
     ...quiet(), manual_intervention: true, manual_reason: '3 recoveries in 5 minutes; the last failed with exit code 1.', degraded_since: ago(300),
-    holds: [{ code: 'latched', text: 'Manual intervention is required.', by: 'redis-medic', since: ago(40) }],
+    holds: [{ code: 'latched', text: 'Manual intervention is required.', by: 'redis-medic', since: ago(40), until: null }],
     breaker: { phase: 'open', failures: 5, opened_at: ago(40) }, recent_recoveries: 3, last_recovery: ago(45), recovery_status: 'failed',
-    incident: { ...incident(), status: 'manual', steps: [...(incident().steps ?? []), { at: ago(40), kind: 'outcome', level: 'hard', act: 'restart', result: 'failure', text: 'Restart failed: exit code 1.', duration_seconds: 2.2 }] },
+    incident: { ...incident(), status: 'manual', steps: [...incident().steps, { at: ago(40), kind: 'outcome', level: 'hard', act: 'restart', result: 'failure', text: 'Restart failed: exit code 1.', duration_seconds: 2.2 }] },
   }
 }
 

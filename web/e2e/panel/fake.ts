@@ -38,13 +38,14 @@ export class FakeBackend {
       if (this.mode !== 'up' || !this.sockets || !this.session) return void ws.close()
       this.open.push(ws)
       ws.onClose(() => (this.open = this.open.filter((o) => o !== ws)))
-      ws.send(JSON.stringify(this.statusEvent()))
+      ws.send(JSON.stringify({ ...this.statusEvent(), snapshot: true }))
+      ws.send(JSON.stringify({ seq: 0, snapshot: true, type: 'health', service: 'redis', timestamp: new Date().toISOString(), health: this.health }))
     })
   }
 
   statusEvent(): LiveEvent {
     const { status, pid, connections, memory_mb, last_check } = this.measured()
-    return { seq: this.seq, type: 'service_status', service: 'redis', timestamp: last_check, status, details: { pid, connections, memory_mb } }
+    return { seq: this.seq, type: 'service_status', service: 'redis', timestamp: last_check ?? '', status, details: { pid, connections, memory_mb } }
   }
 
   /** Sends one live message to every open socket. */

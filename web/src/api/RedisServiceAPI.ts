@@ -34,7 +34,7 @@ export const RedisServiceAPI = {
   signOut: () => mutate<null>('POST', '/api/auth/logout', {}),
   me: () => call<Session>('GET', '/api/auth/me'),
 
-  services: () => call<Page<ServiceRecord>>('GET', '/api/services?limit=1000'),
+  services: () => call<Page<ServiceRecord>>('GET', '/api/services'),
   status: (service: string) => call<ServiceStatus>('GET', at(service, 'status')),
   health: (service: string) => call<Health>('GET', at(service, 'health')),
 
@@ -56,6 +56,8 @@ export const RedisServiceAPI = {
 
   incidents: (service: string, cursor?: string) =>
     call<Page<Incident>>('GET', at(service, `incidents${query({ limit: 20, cursor })}`), { timeoutMs: SLOW_READ_MS }),
+  /** The address of an incident with all its evidence, as a file. */
+  evidenceAddress: (incident: string) => `/api/incidents/${encodeURIComponent(incident)}/evidence`,
   logs: (service: string, lines: number, level?: string) =>
     call<Logs>('GET', at(service, `logs${query({ lines, level })}`), { timeoutMs: SLOW_READ_MS }),
   audit: (filter: AuditFilter) =>

@@ -15,7 +15,6 @@ export interface VmInfo {
   host: string
   name: string
   ssh_accessible: boolean
-  ssh_error?: string
 }
 
 export interface ServiceStatus {
@@ -24,8 +23,10 @@ export interface ServiceStatus {
   uptime_seconds: number | null
   memory_mb: number | null
   connections: number | null
+  /** Only of a running service. */
   commands_processed?: number | null
-  last_check: string
+  /** Null: nothing has been checked yet. */
+  last_check: string | null
   vm_info: VmInfo
   check_interval_seconds?: number
 }
@@ -33,13 +34,17 @@ export interface ServiceStatus {
 export interface ServiceRecord {
   id: string
   name: string
-  status?: ServiceState | ServiceStatus
-  overall_status?: OverallStatus
-  last_check?: string
-  environment?: string
   unit?: string
   host?: string
-  affected_services?: string[]
+  port?: number
+  status?: ServiceState
+  overall_status?: OverallStatus
+  auto_recovery_enabled?: boolean
+  requires_manual_intervention?: boolean
+  degraded?: boolean
+  last_check?: string | null
+  affected_services?: string[] | null
+  environment?: string
   runbook_url?: string
   dashboard_url?: string
 }
@@ -95,17 +100,14 @@ export interface Hold {
   code: string
   text: string
   by: string
-  since: string
-  until?: string | null
+  since: string | null
+  until: string | null
 }
 
 export interface Breaker {
-  phase: 'closed' | 'open' | 'half-open' | ''
+  phase: 'closed' | 'open' | 'half-open'
   failures: number
-  generation?: number
-  opened_at?: string | null
-  trials?: number
-  retry_after_seconds?: number
+  opened_at: string | null
 }
 
 export interface Busy {
@@ -150,14 +152,14 @@ export interface Incident {
   closed_at?: string
   attempts: number
   level?: string
-  steps: Step[] | null
+  steps: Step[]
 }
 
 export interface Recovery {
   service: string
   enabled: boolean
-  desired: { running: boolean; by: string; since: string; reason: string } | null
-  holds: Hold[] | null
+  desired: { running: boolean; by: string; since: string | null; reason: string }
+  holds: Hold[]
   breaker: Breaker
   manual_intervention: boolean
   manual_reason: string
@@ -184,7 +186,8 @@ export interface OperationResult {
 }
 
 export interface LogLine {
-  timestamp: string
+  /** Null: the line carries none. */
+  timestamp: string | null
   level: string
   message: string
   source?: string
@@ -225,7 +228,9 @@ export interface Session {
   user: User
   permissions: string[]
   required_roles?: Record<string, string[]>
-  expires_at?: string
+  /** Null: never. */
+  expires_at?: string | null
+  auth_method?: string
 }
 
 export interface Problem {
@@ -233,6 +238,7 @@ export interface Problem {
   error?: string
   message?: string
   title?: string
+  code?: string
   timestamp?: string
   request_id?: string
   affected_services?: string[]
@@ -241,9 +247,7 @@ export interface Problem {
   required_roles?: string[]
   user_role?: string
   busy?: Busy
-  by?: string
   operation?: string
-  since?: string
   success?: boolean
   new_status?: ServiceState
   duration_seconds?: number
@@ -262,6 +266,8 @@ export type LiveEventType =
 
 export interface LiveEvent {
   seq: number
+  /** Describes the present state instead of a change. */
+  snapshot?: boolean
   type: LiveEventType
   service: string
   timestamp: string

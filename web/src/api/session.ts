@@ -29,7 +29,7 @@ export const useSession = defineStore('session', () => {
       state.value = 'signed-in'
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
-        if (state.value !== 'expired') state.value = 'anonymous'
+        if (state.value === 'unasked' || state.value === 'unreachable') state.value = 'anonymous'
       } else if (state.value === 'unasked') {
         state.value = 'unreachable'
       }

@@ -3,13 +3,13 @@
 import type { Sample } from '@/live/live'
 import { LEVELS, look, type Level } from '@/status/status'
 
-/** "Last 14 checks: 2 down, 12 healthy." Worst first. */
+/** "14 checks, 2 down, 12 healthy." Worst first. */
 export function summaryOf(samples: readonly Sample[]): string {
   if (samples.length === 0) return 'No check has been seen since this page was opened.'
   const parts = LEVELS.map(({ level, word }) => ({ word, n: samples.filter((s) => s.level === level).length }))
     .filter((p) => p.n > 0)
     .map((p) => `${p.n} ${p.word.toLowerCase()}`)
-  return `Last ${samples.length} ${samples.length === 1 ? 'check' : 'checks'}: ${parts.join(', ')}.`
+  return `${samples.length} ${samples.length === 1 ? 'check' : 'checks'}, ${parts.join(', ')}.`
 }
 
 export interface LatencyFigures {

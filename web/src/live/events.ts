@@ -4,9 +4,9 @@ import type { Health, Incident, LiveEvent, Recovery, ServiceState, ServiceStatus
 
 export type Order = 'apply' | 'old' | 'gap'
 
-/** Where a message stands in the sequence. `last` is 0 before the first; a message without a number is a snapshot. */
-export function orderOf(last: number, seq: number | undefined): Order {
-  if (!seq || last === 0) return 'apply'
+/** Where a message stands in the sequence. `last` is 0 before the first. A snapshot replaces whatever was before it. */
+export function orderOf(last: number, { seq, snapshot }: Pick<LiveEvent, 'seq' | 'snapshot'>): Order {
+  if (snapshot || !seq || last === 0) return 'apply'
   if (seq <= last) return 'old'
   return seq === last + 1 ? 'apply' : 'gap'
 }
@@ -53,5 +53,5 @@ export function withIncident(previous: Recovery | null, incident: Incident): Rec
 
 /** Messages after which the figures on the page may be wrong, so that they are fetched again. */
 export function needsRefetch(event: LiveEvent): boolean {
-  return event.type !== 'service_status' && event.type !== 'health'
+  return !event.snapshot && event.type !== 'service_status' && event.type !== 'health'
 }

@@ -4,12 +4,13 @@ import { computed, reactive, ref, shallowRef } from 'vue'
 import { serverTime } from '@/api/clock'
 import { ApiError } from '@/api/client'
 import { RedisServiceAPI } from '@/api/RedisServiceAPI'
+import { useSession } from '@/api/session'
 import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api/schema'
 import { shownState, type Level } from '@/status/status'
 
 import { isHealth, needsRefetch, orderOf, withIncident, withStatus } from './events'
-import { backoff, phaseOf, planAt, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
-import { dial, type Socket } from './socket'
+import { backoff, phaseOf, planAt, POLL_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
+import { dial, ROLE_CHANGED, SIGNED_OUT, type Socket } from './socket'
 
 /** One look at the service, for the strip of recent checks. */
 export interface Sample {
@@ -28,6 +29,7 @@ const UNLINKED: Link = { socketOpen: false, socketTried: false, suspectSince: nu
  * itself while a service is followed; it never acts on a service.
  */
 export const useLive = defineStore('live', () => {
+  const session = useSession()
   const serviceId = ref('')
   const now = ref(Date.now())
   const status = shallowRef<ServiceStatus | null>(null)
@@ -47,7 +49,6 @@ export const useLive = defineStore('live', () => {
   let socketLostAt: number | null = null
   let attempt = 0
   let lastSeq = 0
-  let firstMessage = true
   let ticker: ReturnType<typeof setInterval> | undefined
   let refetch: ReturnType<typeof setTimeout> | undefined
   // Answers that were asked for before the service was changed belong to another page.
@@ -61,6 +62,8 @@ export const useLive = defineStore('live', () => {
   const known = computed(() => shownState({ status: status.value, health: health.value, recovery: recovery.value }))
   /** The state that may be claimed now: never green unless fresh. */
   const level = computed<Level>(() => (trust.value === 'fresh' ? known.value.level : 'unknown'))
+  /** The incident that is or was last in progress, as far as it is known without asking for the list. */
+  const current = computed(() => recovery.value?.incident ?? incident.value)
   const ageMs = computed(() => (stamp.value ? Math.max(0, now.value - stamp.value.heardAt) : null))
 
   function heard(at = Date.now()): void {
@@ -70,12 +73,17 @@ export const useLive = defineStore('live', () => {
     attempt = 0
   }
 
+  /** Looks that follow each other closely count as one, and so do failed ones while the API is away. */
   function sampled(level: Level, latencyMs: number | null): void {
-    samples.value = [...samples.value, { at: Date.now(), level, latencyMs }].slice(-KEPT_SAMPLES)
+    const at = Date.now()
+    const last = samples.value.at(-1)
+    const spacing = latencyMs === null && level === 'unknown' ? POLL_MS : 1000
+    const same = last?.level === level && at - last.at < spacing
+    samples.value = [...(same ? samples.value.slice(0, -1) : samples.value), { at: same ? last.at : at, level, latencyMs }].slice(-KEPT_SAMPLES)
   }
 
-  function took(measuredAt: string): void {
-    const measured = Date.parse(measuredAt)
+  function took(measuredAt: string | null): void {
+    const measured = Date.parse(measuredAt ?? '')
     const at = Date.now()
     now.value = at
     stamp.value = { heardAt: at, measuredAtServer: Number.isNaN(measured) ? serverTime(at) : measured }
@@ -124,15 +132,15 @@ export const useLive = defineStore('live', () => {
   }
 
   function onMessage(event: LiveEvent): void {
-    const order = orderOf(lastSeq, event.seq)
-    const restarted = firstMessage && order === 'old'
-    firstMessage = false
+    const order = orderOf(lastSeq, event)
     heard()
     socketLostAt = null
-    if (order === 'old' && !restarted) return
+    if (order === 'old') return
+    // After a snapshot the rest of the page is fetched too: it may be older than what was missed.
+    const missed = order === 'gap' || (event.snapshot === true && lastSeq > 0 && event.seq !== lastSeq)
     if (event.seq) lastSeq = event.seq
     apply(event)
-    if (order === 'gap' || restarted || needsRefetch(event)) refetchSoon()
+    if (missed || needsRefetch(event)) refetchSoon()
   }
 
   function apply(event: LiveEvent): void {
@@ -143,7 +151,7 @@ export const useLive = defineStore('live', () => {
       health.value = event.health
       took(event.timestamp)
       sampled(known.value.level, event.health.response_time_ms)
-    } else {
+    } else if (!event.snapshot) {
       events.value = [event, ...events.value].slice(0, KEPT_EVENTS)
     }
     if (event.incident) {
@@ -159,7 +167,6 @@ export const useLive = defineStore('live', () => {
 
   function openSocket(): void {
     timetable.dialling = true
-    firstMessage = true
     const mine = generation
     socket = dial(serviceId.value, lastSeq, {
       opened: () => {
@@ -171,8 +178,10 @@ export const useLive = defineStore('live', () => {
       message: (event) => {
         if (mine === generation) onMessage(event)
       },
-      closed: () => {
+      closed: (code) => {
         timetable.dialling = false
+        // Signed out, or another role: who this is, and what they may do, has changed.
+        if (code === SIGNED_OUT || code === ROLE_CHANGED) void session.load()
         socketLostAt ??= Date.now()
         link.socketOpen = false
         link.socketTried = true
@@ -228,7 +237,7 @@ export const useLive = defineStore('live', () => {
   }
 
   return {
-    serviceId, now, status, health, recovery, recoveryError, samples, events, incident, failure, stamp, link,
+    serviceId, now, status, health, recovery, recoveryError, samples, events, current, failure, stamp, link,
     phase, trust, known, level, ageMs, follow, unfollow, refresh, retryNow,
   }
 })

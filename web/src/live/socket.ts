@@ -3,11 +3,15 @@ import type { LiveEvent } from '@/api/schema'
 
 const DIAL_TIMEOUT_MS = 8_000
 
+/** The server's close codes for a session that ended and for a role that changed. */
+export const SIGNED_OUT = 4401
+export const ROLE_CHANGED = 4403
+
 export interface SocketHandlers {
   opened: () => void
   message: (event: LiveEvent) => void
-  /** Called once, when the socket ends or could not be opened. `everOpen` tells the two apart. */
-  closed: (everOpen: boolean) => void
+  /** Called once, when the socket ends or could not be opened, with the server's code or 0. */
+  closed: (code: number) => void
 }
 
 /** One connection to the live events of one service. It does not reconnect: that is decided where the timetable is. */
@@ -24,21 +28,19 @@ function address(service: string, after: number): string {
 
 export function dial(service: string, after: number, handlers: SocketHandlers): Socket {
   const ws = new WebSocket(address(service, after))
-  let everOpen = false
   let done = false
 
-  const end = () => {
+  const end = (code: number) => {
     if (done) return
     done = true
     clearTimeout(patience)
     ws.close()
-    handlers.closed(everOpen)
+    handlers.closed(code)
   }
-  const patience = setTimeout(end, DIAL_TIMEOUT_MS)
+  const patience = setTimeout(() => end(0), DIAL_TIMEOUT_MS)
 
   ws.onopen = () => {
     if (done) return
-    everOpen = true
     clearTimeout(patience)
     handlers.opened()
   }
@@ -47,8 +49,7 @@ export function dial(service: string, after: number, handlers: SocketHandlers): 
     const event = parse(message.data)
     if (event) handlers.message(event)
   }
-  ws.onclose = end
-  ws.onerror = end
+  ws.onclose = (event) => end(event.code)
 
   return {
     drop: () => {

@@ -31,7 +31,7 @@ export function asText(lines: readonly LogLine[], service: string): string {
   const first = parseTime(lines[0]?.timestamp)
   const last = parseTime(lines.at(-1)?.timestamp)
   const range = first === null || last === null ? '' : `, ${utc(first)} to ${utc(last)}`
-  return [`# ${service}${range}`, ...lines.map((l) => `${l.timestamp} ${l.level.padEnd(7)} ${l.message}`)].join('\n')
+  return [`# ${service}${range}`, ...lines.map((l) => `${l.timestamp ?? '-'} ${l.level.padEnd(7)} ${l.message}`)].join('\n')
 }
 
 /** Levels are told by word and shape; the shape is that of the state it would make of a service. */

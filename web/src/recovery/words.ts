@@ -21,7 +21,7 @@ export function incidentWord(status: IncidentStatus): { word: string; level: Lev
 
 /** One sentence on whether automatic recovery would act. */
 export function autoSentence(r: Recovery, now: number): string {
-  const since = (wire: string | undefined) => {
+  const since = (wire: string | null | undefined) => {
     const at = parseTime(wire)
     return at === null ? '' : ` since ${moment(at, now)}`
   }

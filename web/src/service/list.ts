@@ -10,7 +10,6 @@ export interface Listed {
   record: ServiceRecord
   shown: Shown
   fresh: boolean
-  host: string
   checkedAt: number | null
 }
 
@@ -23,16 +22,13 @@ export function listed(records: readonly ServiceRecord[], filter: string, heardA
 }
 
 function rowOf(record: ServiceRecord, heardAt: number, now: number): Listed {
-  const full = typeof record.status === 'object' ? record.status : null
-  const state = full?.status ?? (record.status as string | undefined)
-  const checkedAt = parseTime(full?.last_check ?? record.last_check)
-  const level = recordLevel(record.overall_status, state)
+  const checkedAt = parseTime(record.last_check)
+  const level = recordLevel(record.overall_status, record.status)
   const stamp = { heardAt, measuredAtServer: checkedAt ?? serverTime(heardAt) }
   return {
     record,
     shown: { level, word: look(level).word },
-    fresh: ageOf(stamp, now, serverTime(now)) <= staleAfter(full?.check_interval_seconds),
-    host: full?.vm_info.host ?? record.host ?? '',
+    fresh: ageOf(stamp, now, serverTime(now)) <= staleAfter(undefined),
     checkedAt,
   }
 }

@@ -35,6 +35,7 @@ export function outcomeOfError(operation: Operation, error: ApiError, role: stri
 
   if (error.kind === 'network' && !online) return refused(words.notSentOffline)
   if (error.kind !== 'http') return open(error.message)
+  if (error.problem?.outcome_unknown && error.problem.success === undefined) return open(error.message)
   if (error.problem?.success === false) return { ...outcomeOfResult(operation, asResult(operation, error.problem), at), requestId: base.requestId }
   switch (error.status) {
     case 403:
@@ -49,10 +50,8 @@ export function outcomeOfError(operation: Operation, error: ApiError, role: stri
 }
 
 function busyWords(error: ApiError): string {
-  const p = error.problem
-  const by = p?.busy?.by ?? p?.by
-  const what = p?.busy?.operation ?? p?.operation
-  return by && what ? words.busy(by, what) : error.message
+  const busy = error.problem?.busy
+  return busy ? words.busy(busy.by, busy.operation) : error.message
 }
 
 function asResult(operation: Operation, p: Problem): OperationResult {

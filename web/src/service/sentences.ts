@@ -1,8 +1,8 @@
 // The sentences of the Now page: since when, why, and what is being done. Pure; the words of the server come first.
 
-import type { Health, Incident, Recovery, ServiceStatus } from '@/api/schema'
-import type { Level } from '@/status/status'
-import { moment, parseTime, seconds } from '@/time'
+import type { Health, Incident, Recovery, ServiceStatus, Step } from '@/api/schema'
+import { RUNGS, type Level } from '@/status/status'
+import { duration, moment, parseTime, seconds } from '@/time'
 
 export const CHECK_LABELS: Record<string, string> = {
   connectivity: 'Ping',
@@ -46,8 +46,8 @@ export function recoveryLine(r: Recovery | null, now: number): string {
   if (!r) return ''
   if (r.manual_intervention) return `Automatic recovery is off: ${sentence(r.manual_reason || 'manual intervention is required')} A person must turn it on.`
   if (r.incident) {
-    const line = incidentLine(r.incident)
-    if (line) return `Automatic recovery: ${line}`
+    const line = incidentLine(r.incident, now)
+    if (line) return line
   }
   const hold = r.holds?.[0]
   if (hold) return `Automatic recovery is held: ${sentence(hold.text)}${holdEnd(hold.until, now)}`
@@ -61,10 +61,18 @@ function holdEnd(until: string | null | undefined, now: number): string {
   return end === null ? '' : ` Until ${moment(end, now)}.`
 }
 
-function incidentLine(incident: Incident): string {
-  const last = (incident.steps ?? []).at(-1)
-  if (incident.status === 'watching') return 'Redis answers again; it is watched until it has stayed up.'
-  if (!last) return incident.status === 'observing' ? 'looking at it.' : ''
-  const took = last.duration_seconds ? ` (${seconds(last.duration_seconds)})` : ''
-  return sentence(`${last.text}${took}`)
+function incidentLine(incident: Incident, now: number): string {
+  const last = incident.steps.at(-1)
+  if (incident.status === 'watching') return 'Automatic recovery: Redis answers again; it is watched until it has stayed up.'
+  if (!last) return incident.status === 'observing' ? 'Automatic recovery is looking at it.' : ''
+  const rung = RUNGS.findIndex((r) => r === last.level)
+  const step = rung < 0 ? '' : `, step ${rung + 1} of ${RUNGS.length}`
+  return `Automatic recovery${step}: ${sentence(`${last.text.replace(/\.$/, '')}${timing(last, now)}`)}`
+}
+
+/** How long an act has been going on, or how long it took. */
+function timing(step: Step, now: number): string {
+  const began = parseTime(step.at)
+  if (step.kind === 'intent' && began !== null) return ` (${duration(now - began)})`
+  return step.duration_seconds ? ` (${seconds(step.duration_seconds)})` : ''
 }
