@@ -74,6 +74,14 @@ func (f *file) settle(fd *os.File) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	// A wrong path in the configuration must not cost another program its file.
+	first := []byte{'{'}
+	if _, err := fd.ReadAt(first, 0); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if first[0] != '{' {
+		return 0, fmt.Errorf("%s is not an audit file", f.opts.Path)
+	}
 	// A group may have been given the right to read, for a log shipper; nothing more.
 	if mode := info.Mode().Perm(); mode&0o037 != 0 {
 		if err := fd.Chmod(mode &^ 0o037); err != nil {
@@ -112,8 +120,8 @@ func (f *file) append(lines []byte) error {
 
 // ready makes sure that the open file is the one at the path, with room for n bytes, and without left-overs of a failed write.
 func (f *file) ready(n int64) error {
-	if f.f != nil && f.moved() {
-		f.log.Warn().Str("file", f.opts.Path).Msg("audit file was moved or removed, opening a new one")
+	if f.f != nil && f.touched() {
+		f.log.Warn().Str("file", f.opts.Path).Msg("audit file was moved, removed or changed by another program, opening it anew")
 		_ = f.close()
 	}
 	if f.f == nil {
@@ -130,13 +138,18 @@ func (f *file) ready(n int64) error {
 	return nil
 }
 
-func (f *file) moved() bool {
+// touched reports whether the path no longer leads to the file that we left there: logrotate has moved it, or somebody has
+// shortened it or written to it.
+func (f *file) touched() bool {
 	have, err := f.f.Stat()
 	if err != nil {
 		return true
 	}
 	there, err := os.Stat(f.opts.Path)
-	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(have, there)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return !os.SameFile(have, there) || !f.torn && have.Size() != f.size
 }
 
 // mend cuts off what a failed write may have left.

@@ -61,6 +61,10 @@ func globQuote(path string) string {
 // the call. Half a line at the end is errTorn.
 func eachLine(path string, fn func([]byte) error) error {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasSuffix(path, gzSuffix) {
+		path += gzSuffix // compressed since it was listed
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ const (
 	queueSize              = 4096 // records that wait; further callers wait for a place
 	writeTimeout           = 5 * time.Second
 	retryAfter             = time.Second // a sink that failed is left alone for so long while the other one works
+	retryMax               = 30 * time.Second
 	maintainEvery          = time.Second
 	defaultCheckpointEvery = 1000
 	defaultCheckpointAfter = 10 * time.Second
@@ -42,6 +43,10 @@ type Options struct {
 	Chain  string // name of the chain, part of every record; empty: redis-medic
 	Logger zerolog.Logger
 	Now    func() time.Time // nil: time.Now
+
+	MirrorLevel       zerolog.Level // records of this level and above go to Logger too: warn for denied and failed, else info
+	OmitUserDetails   bool          // keep of a person only the id and the role
+	OmitCommandOutput bool          // drop the detail "output"
 
 	// Checkpoints is the file of signed checkpoints; empty: File.Path with .checkpoints added. Keep it on another disk, or
 	// ship the log lines that say the same, if a cut tail has to be found even when an intruder can write to all files here.
@@ -137,7 +142,14 @@ func withDefaults(o Options) Options {
 // works is enough. Errors: ErrUnavailable, ErrClosed, and ctx's, with ErrOutcomeUnknown when it may still be recorded.
 func (l *Log) Append(ctx context.Context, r Record) (Record, error) {
 	began := time.Now()
-	e := &entry{rec: clean(r), done: make(chan error, 1)}
+	if l.opts.OmitUserDetails {
+		r.User.Email = ""
+	}
+	r = clean(r)
+	if l.opts.OmitCommandOutput {
+		delete(r.Details, detailOutput)
+	}
+	e := &entry{rec: r, done: make(chan error, 1)}
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -235,11 +247,18 @@ func (l *Log) Run(ctx context.Context) error {
 func (l *Log) maintain() {
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-	defer cancel()
-	l.heal(ctx)
+	if l.isClosed() {
+		return
+	}
+	l.heal(context.Background())
 	l.checkpoint(false)
 	l.publish()
+}
+
+func (l *Log) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
 // Close refuses further records, waits for those that were accepted and writes a last checkpoint. It is safe to call twice.

@@ -84,9 +84,17 @@ func (b *bench) append(r audit.Record) audit.Record {
 
 func (b *bench) appendMany(n int) {
 	b.tb.Helper()
-	for range n {
-		b.append(sample())
+	var wg sync.WaitGroup
+	for w := range 64 { // together they share an fsync
+		wg.Go(func() {
+			for i := w; i < n; i += 64 {
+				if _, err := b.log.Append(context.Background(), sample()); err != nil {
+					b.tb.Error(err)
+				}
+			}
+		})
 	}
+	wg.Wait()
 }
 
 func (b *bench) mustVerify() audit.Report {

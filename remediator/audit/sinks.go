@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
@@ -22,7 +24,8 @@ type sinkState struct {
 	level bool  // it holds every record up to head and can take the next one
 	err   error // why not; nil: not looked at yet
 	since time.Time
-	retry time.Time // not before, as long as the other sink works
+	retry time.Time     // not before, as long as the other sink works
+	pause time.Duration // before the next retry
 }
 
 func (s *sinkState) due() bool { return !s.level && !time.Now().Before(s.retry) }
@@ -45,14 +48,18 @@ func (l *Log) fail(name string, s *sinkState, err error) {
 		s.since = l.opts.Now()
 		l.log.Error().Err(err).Str("sink", name).Msg("audit sink failed")
 	}
-	s.level, s.err, s.retry = false, err, time.Now().Add(retryAfter)
+	// A sink that hangs holds up every record while it is tried, so it is tried ever more rarely.
+	if s.pause = min(2*s.pause, retryMax); !errors.Is(err, context.DeadlineExceeded) || s.pause == 0 {
+		s.pause = retryAfter
+	}
+	s.level, s.err, s.retry = false, err, time.Now().Add(s.pause)
 }
 
 func (l *Log) recovered(name string, s *sinkState) {
 	if s.err != nil {
 		l.log.Info().Str("sink", name).Dur("after", l.opts.Now().Sub(s.since)).Int64("seq", l.head.seq).Msg("audit sink works again and is up to date")
 	}
-	s.level, s.err = true, nil
+	s.level, s.err, s.pause = true, nil, 0
 }
 
 // write gives a batch its place in the chain and writes it to the sinks.
@@ -61,9 +68,8 @@ func (l *Log) write(batch []*entry) error {
 	defer l.turn.Unlock()
 	ctx := context.Background()
 	var err error
-	// A conflict means that an earlier write, whose outcome was unknown, was stored after all: its records stand, ours follow.
 	for range 3 {
-		if err = l.try(ctx, batch); !errors.Is(err, store.ErrConflict) {
+		if err = l.try(ctx, batch); !errors.Is(err, errAgain) {
 			break
 		}
 	}
@@ -73,24 +79,32 @@ func (l *Log) write(batch []*entry) error {
 	}
 	for _, e := range batch {
 		l.metrics.count(e.rec.Phase)
+		l.mirror(e.rec)
 	}
 	l.checkpoint(false)
 	l.publish()
 	return nil
 }
 
+// errAgain asks for another round.
+var errAgain = errors.New("look again")
+
 func (l *Log) try(ctx context.Context, batch []*entry) error {
-	l.heal(ctx)
+	all := l.heal(ctx)
 	sealed, rows, err := l.seal(batch)
 	if err != nil {
 		return err
 	}
 	storeErr := l.writeStore(ctx, rows)
 	if errors.Is(storeErr, store.ErrConflict) {
-		return storeErr
+		// An earlier write, whose outcome was unknown, was stored after all: its records stand, ours follow.
+		return fmt.Errorf("%w: %w", errAgain, storeErr)
 	}
 	fileErr := l.writeFile(rows)
-	if storeErr != nil && fileErr != nil {
+	switch {
+	case storeErr != nil && fileErr != nil && !all:
+		return fmt.Errorf("%w: %w", errAgain, errors.Join(storeErr, fileErr))
+	case storeErr != nil && fileErr != nil:
 		return errors.Join(storeErr, fileErr)
 	}
 	for i, e := range batch {
@@ -157,6 +171,20 @@ func (l *Log) writeFile(rows []store.AuditRow) error {
 	return nil
 }
 
+// mirror writes a record to the program's own log as well, from where it reaches a central one.
+func (l *Log) mirror(r Record) {
+	level := zerolog.InfoLevel
+	if r.Phase == PhaseDenied || r.Phase == PhaseOutcome && !r.Result.Success {
+		level = zerolog.WarnLevel
+	}
+	if level < l.opts.MirrorLevel {
+		return
+	}
+	l.log.WithLevel(level).Int64("seq", r.Seq).Str("event_type", r.EventType).Str("service", r.Service).Str("operation", r.Operation).
+		Str("phase", string(r.Phase)).Str("user", r.User.ID).Str("role", r.User.Role).Str("source_ip", r.SourceIP).
+		Bool("success", r.Result.Success).Int("http_status", r.Result.Status).Str("request_id", r.RequestID).Msg("audit record")
+}
+
 func joinLines(rows []store.AuditRow) []byte {
 	var buf bytes.Buffer
 	for _, r := range rows {
@@ -166,15 +194,26 @@ func joinLines(rows []store.AuditRow) []byte {
 	return buf.Bytes()
 }
 
-// heal brings the sinks that are not level up to date. One that failed a moment ago is left alone, unless no other works.
-func (l *Log) heal(ctx context.Context) {
-	fileLevel := l.file != nil && l.file.level
-	if l.store.due() || !l.store.level && !fileLevel {
+// heal brings the sinks that are not level up to date. One that failed a moment ago is left alone, unless no other works; all is
+// false if that was so.
+func (l *Log) heal(ctx context.Context) (all bool) {
+	all = true
+	working := l.store.level // a store that answers a read may still refuse the write
+	switch {
+	case working:
+	case l.store.due(), l.file == nil, !l.file.level:
 		l.healStore(ctx)
+	default:
+		all = false
 	}
-	if l.file != nil && !l.file.level && (l.file.due() || !l.store.level) {
+	switch {
+	case l.file == nil || l.file.level:
+	case l.file.due(), !working:
 		l.healFile(ctx)
+	default:
+		all = false
 	}
+	return all
 }
 
 // healStore looks where the store stands. It may be ahead of us by writes whose outcome was unknown, or behind by records that

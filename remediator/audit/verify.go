@@ -152,9 +152,13 @@ func (l *Log) Verify(ctx context.Context) (Report, error) {
 	at, level := l.head, l.store.level
 	l.turn.Unlock()
 	r, err := VerifyStore(ctx, l.opts.Store, l.opts.Key, l.opts.Checkpoints)
-	if err == nil && r.OK && level && r.Last < at.seq {
-		r.OK, r.FirstBad = false, r.Last+1
-		r.Problem = fmt.Sprintf("the newest record is %d, but %d was written: the tail was cut", r.Last, at.seq)
+	if err != nil || r.Last >= at.seq || !r.OK && r.FirstBad <= r.Last {
+		return r, err
 	}
-	return r, err
+	r.OK, r.FirstBad = false, r.Last+1
+	r.Problem = fmt.Sprintf("the newest record is %d, but %d was written: the tail was cut", r.Last, at.seq)
+	if !level {
+		r.Problem = fmt.Sprintf("the store failed and lacks records %d to %d for now", r.Last+1, at.seq)
+	}
+	return r, nil
 }

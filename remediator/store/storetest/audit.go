@@ -237,7 +237,7 @@ func filter(all []store.AuditRow, q store.AuditQuery) []store.AuditRow {
 
 func auditWalk(t *testing.T, s store.Store) {
 	var all []store.AuditRow
-	for seq := range int64(2500) {
+	for seq := range int64(1100) { // more than an implementation reads at a time
 		all = append(all, auditRow(seq+1))
 	}
 	check(t, s.AppendAudit(t.Context(), all...))
@@ -259,16 +259,16 @@ func auditWalk(t *testing.T, s store.Store) {
 		t.Errorf("walk went on to %d rows after an error and returned %v", n, err)
 	}
 	// The walker may write: no read transaction may be open around it.
-	check(t, s.WalkAudit(t.Context(), 2500, func(r store.AuditRow) error {
-		if r.Seq > 2500 {
+	check(t, s.WalkAudit(t.Context(), 1100, func(r store.AuditRow) error {
+		if r.Seq > 1100 {
 			return nil
 		}
-		return s.AppendAudit(t.Context(), auditRow(2501))
+		return s.AppendAudit(t.Context(), auditRow(1101))
 	}))
 }
 
 func auditConcurrent(t *testing.T, s store.Store) {
-	const writers, each = 16, 25
+	const writers, each = 16, 10
 	var wg sync.WaitGroup
 	for w := range int64(writers) {
 		wg.Go(func() {

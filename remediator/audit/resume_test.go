@@ -1,0 +1,420 @@
+package audit_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/remediator/audit"
+	"github.com/redis-medic/redis-medic/remediator/store"
+)
+
+// big is a record of about two kilobytes.
+func big() audit.Record {
+	r := sample()
+	r.Details = map[string]string{"a": strings.Repeat("x", 900), "b": strings.Repeat("y", 900)}
+	return r
+}
+
+// fillMB appends about n megabytes.
+func (b *bench) fillMB(n int) {
+	b.tb.Helper()
+	done := make(chan error)
+	const writers = 64
+	for range writers {
+		go func() {
+			for range n * 500 / writers {
+				if _, err := b.log.Append(context.Background(), big()); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range writers {
+		if err := <-done; err != nil {
+			b.tb.Error(err)
+		}
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func TestRotationKeepsAVerifiableChain(t *testing.T) {
+	b := newBench(t, func(o *audit.Options) { o.File.MaxSizeMB, o.File.Backups = 1, 3 })
+	b.fillMB(3)
+	if r := b.verifyFiles(); !r.OK || r.First != 1 {
+		t.Fatalf("files %+v", r)
+	}
+	b.fillMB(4)
+	b.reopen() // waits for the compression
+	got := names(t, filepath.Dir(b.opts.File.Path))
+	want := []string{"audit.log", "audit.log.1.gz", "audit.log.2.gz", "audit.log.3.gz", "audit.log.checkpoints"}
+	if !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	for _, name := range got {
+		info, err := os.Stat(filepath.Join(filepath.Dir(b.opts.File.Path), name))
+		if err != nil || info.Mode().Perm() != 0o600 || info.Size() > 1<<20 {
+			t.Errorf("%s: mode %04o, %d bytes, %v", name, info.Mode().Perm(), info.Size(), err)
+		}
+	}
+	if info, err := os.Stat(filepath.Dir(b.opts.File.Path)); err != nil || info.Mode().Perm()&0o027 != 0 {
+		t.Errorf("mode of the directory: %v, %v", info.Mode(), err)
+	}
+	r := b.verifyFiles()
+	if !r.OK || r.First == 1 || r.Last != b.mustVerify().Last {
+		t.Errorf("files %+v", r)
+	}
+	// A whole file that is missing in the middle is a gap.
+	if err := os.Remove(b.opts.File.Path + ".2.gz"); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.verifyFiles(); r.OK || !strings.Contains(r.Problem, "missing") {
+		t.Errorf("without a file in the middle: %+v", r)
+	}
+}
+
+func TestWithoutRotationTheFileGrowsAndLogrotateMayMoveIt(t *testing.T) {
+	b := newBench(t, func(o *audit.Options) { o.File.MaxSizeMB, o.File.Rotate = 1, false })
+	b.fillMB(2)
+	path := b.opts.File.Path
+	if info, err := os.Stat(path); err != nil || info.Size() < 2<<20 {
+		t.Fatalf("%v, %v", info.Size(), err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	b.append(sample())
+	if r := b.verifyFiles(); !r.OK || r.First != 1 || r.Last != b.mustVerify().Last {
+		t.Errorf("after a move: %+v", r)
+	}
+	if err := os.Truncate(path, 0); err != nil { // logrotate's copytruncate
+		t.Fatal(err)
+	}
+	last := b.append(sample())
+	if r, err := audit.VerifyFiles(testKey, "", path); err != nil || !r.OK || r.Last != last.Seq {
+		t.Errorf("after a truncation: %+v, %v", r, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	last = b.append(sample())
+	if r, err := audit.VerifyFiles(testKey, "", path); err != nil || !r.OK || r.Last != last.Seq {
+		t.Errorf("after a removal: %+v, %v", r, err)
+	}
+}
+
+// A directory in the way of rotation must not cost a record.
+func TestAFailedRotationWritesOn(t *testing.T) {
+	b := newBench(t, func(o *audit.Options) { o.File.MaxSizeMB, o.File.Backups = 1, 1 })
+	if err := os.MkdirAll(filepath.Join(b.opts.File.Path+".1", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.fillMB(2)
+	if h := b.log.Health(); !h.OK {
+		t.Errorf("health %+v", h)
+	}
+	if r, err := audit.VerifyFiles(testKey, "", b.opts.File.Path); err != nil || !r.OK || r.Records != b.log.Health().LastSeq {
+		t.Errorf("files %+v, %v", r, err)
+	}
+}
+
+// What a crash between rename and compression leaves is finished at the next start.
+func TestLeftOverRotationIsFinished(t *testing.T) {
+	b := newBench(t)
+	b.appendMany(5)
+	b.close()
+	path := b.opts.File.Path
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	b.open()
+	b.append(sample())
+	b.reopen()
+	if _, err := os.Stat(path + ".1.gz"); err != nil {
+		t.Error(err)
+	}
+	if r := b.verifyFiles(); !r.OK || r.Records != 6 || !b.log.Health().OK {
+		t.Errorf("files %+v", r)
+	}
+}
+
+// rewrite changes the lines of the closed log's file.
+func (b *bench) rewrite(change func(lines [][]byte) [][]byte) {
+	b.tb.Helper()
+	text, err := os.ReadFile(b.opts.File.Path)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	lines = change(lines[:len(lines)-1])
+	if err := os.WriteFile(b.opts.File.Path, bytes.Join(lines, nil), 0o600); err != nil {
+		b.tb.Fatal(err)
+	}
+}
+
+func TestStartBringsBothSinksTogether(t *testing.T) {
+	dropCheckpoints := func(b *bench) { os.Remove(b.opts.File.Path + ".checkpoints") }
+	for name, test := range map[string]struct {
+		damage  func(*bench)
+		problem string // for Health; empty: all is well
+		aside   bool   // the file was set aside
+		records int64  // in the file afterwards
+		lost    bool   // the store cannot verify any more
+		broken  bool   // nor can the file
+	}{
+		"nothing happened":          {func(*bench) {}, "", false, 21, false, false},
+		"the store lost its tail":   {func(b *bench) { b.tamper(`DELETE FROM audit WHERE seq > 12`) }, "", false, 21, false, false},
+		"the store lost everything": {func(b *bench) { b.tamper(`DELETE FROM audit`) }, "", false, 21, false, false},
+		"the file lost its tail":    {func(b *bench) { b.rewrite(func(l [][]byte) [][]byte { return l[:12] }) }, "", false, 21, false, false},
+		"half a line at the end": {func(b *bench) {
+			b.rewrite(func(l [][]byte) [][]byte { return append(l[:19], l[19][:30]) })
+		}, "", false, 21, false, false},
+		"only half a line": {func(b *bench) { b.rewrite(func(l [][]byte) [][]byte { return [][]byte{l[0][:30]} }) }, "", false, 1, false, false},
+		"the file is gone": {func(b *bench) { os.Remove(b.opts.File.Path) }, "", false, 1, false, false},
+		"an empty file after rotation": {func(b *bench) {
+			if err := errors.Join(os.Rename(b.opts.File.Path, b.opts.File.Path+".1"), os.WriteFile(b.opts.File.Path, nil, 0o600)); err != nil {
+				b.tb.Fatal(err)
+			}
+		}, "", false, 21, false, false},
+		"the store lost what is in a rotated file": {func(b *bench) {
+			if err := os.Rename(b.opts.File.Path, b.opts.File.Path+".1"); err != nil {
+				b.tb.Fatal(err)
+			}
+			b.tamper(`DELETE FROM audit WHERE seq > 12`)
+		}, "", false, 21, false, false},
+		"both lost their tail": {func(b *bench) {
+			b.tamper(`DELETE FROM audit WHERE seq > 12`)
+			b.rewrite(func(l [][]byte) [][]byte { return l[:12] })
+		}, "tail was cut", false, 13, true, false},
+		"both lost their tail and the checkpoints": {func(b *bench) {
+			b.tamper(`DELETE FROM audit WHERE seq > 12`)
+			b.rewrite(func(l [][]byte) [][]byte { return l[:12] })
+			dropCheckpoints(b)
+		}, "", false, 13, false, false},
+		"the newest record of the store was changed": {func(b *bench) { b.tamper(`UPDATE audit SET user_id = 'x' WHERE seq = 20`) }, "columns", false, 21, true, false},
+		"the newest line of the file was changed": {func(b *bench) {
+			b.rewrite(func(l [][]byte) [][]byte {
+				l[19] = bytes.Replace(l[19], []byte(`"redis"`), []byte(`"cache"`), 1)
+				return l
+			})
+		}, "newest line", true, 1, false, false},
+		"a file of another chain, as long": {func(b *bench) { b.foreignFile(20) }, "does not belong", true, 1, false, false},
+		"a file of another chain, shorter": {func(b *bench) { b.foreignFile(10) }, "does not belong", true, 1, false, false},
+		"a file of another chain, longer":  {func(b *bench) { b.foreignFile(30) }, "does not belong", true, 1, false, false},
+		"the file is ahead with a gap": {func(b *bench) {
+			b.tamper(`DELETE FROM audit WHERE seq > 12`)
+			b.rewrite(func(l [][]byte) [][]byte { return append(l[:14:14], l[16:]...) })
+		}, "neither", false, 19, true, true},
+		"the file is ahead and was changed": {func(b *bench) {
+			b.tamper(`DELETE FROM audit WHERE seq > 12`)
+			b.rewrite(func(l [][]byte) [][]byte {
+				l[15] = bytes.Replace(l[15], []byte(`"redis"`), []byte(`"cache"`), 1)
+				return l
+			})
+		}, "changed", false, 20, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			for range 20 {
+				b.append(sample())
+			}
+			b.close()
+			test.damage(b)
+			b.open()
+			h := b.log.Health()
+			if test.problem == "" && (h.Problem != "" || !h.OK) || !strings.Contains(h.Problem, test.problem) || !h.Recording {
+				t.Errorf("health %+v, want problem %q", h, test.problem)
+			}
+			last := b.append(sample())
+			aside, err := filepath.Glob(b.opts.File.Path + ".aside-*")
+			if err != nil || (len(aside) == 1) != test.aside {
+				t.Errorf("set aside: %v, want %v", aside, test.aside)
+			}
+			if r, err := b.log.Verify(t.Context()); err != nil || r.OK == test.lost {
+				t.Errorf("store %+v, %v; want ok %v", r, err, !test.lost)
+			}
+			paths, err := audit.Files(b.opts.File.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := audit.VerifyFiles(testKey, "", paths...)
+			if err != nil || r.Records != test.records || r.Last != last.Seq || r.OK == test.broken {
+				t.Errorf("files %+v, %v; want %d records", r, err, test.records)
+			}
+			if test.lost || test.aside {
+				return
+			}
+			b.reopen() // a second start has nothing to do
+			if h := b.log.Health(); !h.OK || h.LastSeq != last.Seq {
+				t.Errorf("after a second start %+v", h)
+			}
+		})
+	}
+}
+
+// foreignFile replaces the file by one of another chain with the same key.
+func (b *bench) foreignFile(n int) {
+	b.tb.Helper()
+	other := newBench(b.tb)
+	other.appendMany(n)
+	other.close()
+	text, err := os.ReadFile(other.opts.File.Path)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	if err := os.WriteFile(b.opts.File.Path, text, 0o600); err != nil {
+		b.tb.Fatal(err)
+	}
+}
+
+// The test binary runs itself as a child process; these name the part and the directory of the child.
+const (
+	childRole = "REDIS_MEDIC_AUDIT_TEST_CHILD"
+	childDir  = "REDIS_MEDIC_AUDIT_TEST_DIR"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childRole) == "append" {
+		err := appendForever(os.Getenv(childDir))
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// appendForever is the child: it appends from several writers and prints each record when it is acknowledged.
+func appendForever(dir string) error {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(dir, "data"), Logger: zerolog.Nop()})
+	if err != nil {
+		return err
+	}
+	l, err := audit.New(ctx, audit.Options{
+		Store: s, Key: testKey, File: audit.FileOptions{Path: filepath.Join(dir, "audit", "audit.log"), MaxSizeMB: 1, Rotate: true, Backups: 50},
+		Logger: zerolog.Nop(), CheckpointEvery: 20,
+	})
+	if err != nil {
+		return err
+	}
+	acked := make(chan audit.Record)
+	failed := make(chan error)
+	for range 8 {
+		go func() {
+			for {
+				r, err := l.Append(ctx, big())
+				if err != nil {
+					failed <- err
+					return
+				}
+				acked <- r
+			}
+		}()
+	}
+	for {
+		select {
+		case r := <-acked:
+			line, err := json.Marshal([]any{r.Seq, r.Hash})
+			if err != nil {
+				return err
+			}
+			fmt.Println(string(line))
+		case err := <-failed:
+			return err
+		}
+	}
+}
+
+// A process that is killed in the middle of appends has lost nothing that it acknowledged, in the store nor in the file, and
+// the chain goes on.
+func TestKilledProcessKeepsItsChain(t *testing.T) {
+	b := &bench{tb: t, dir: t.TempDir()}
+	b.opts = audit.Options{
+		Key: testKey, Logger: zerolog.Nop(),
+		File: audit.FileOptions{Path: filepath.Join(b.dir, "audit", "audit.log"), MaxSizeMB: 1, Rotate: true, Backups: 50},
+	}
+	acked := map[int64]string{}
+	for round := range 4 {
+		runChild(t, b.dir, 200+170*round, func(line []byte) {
+			var got [2]any
+			if err := json.Unmarshal(line, &got); err != nil {
+				t.Fatal(err)
+			}
+			acked[int64(got[0].(float64))] = got[1].(string)
+		})
+		b.open()
+		if h := b.log.Health(); !h.OK {
+			t.Errorf("round %d: health %+v", round, h)
+		}
+		last := b.append(sample())
+		acked[last.Seq] = last.Hash
+		stored := map[int64]string{}
+		if err := b.store.WalkAudit(t.Context(), 1, func(r store.AuditRow) error {
+			stored[r.Seq] = r.Hash
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for seq, hash := range acked {
+			if stored[seq] != hash {
+				t.Errorf("round %d: record %d was acknowledged and is gone or another", round, seq)
+			}
+		}
+		if r := b.mustVerify(); r.Last != last.Seq {
+			t.Errorf("round %d: store %+v", round, r)
+		}
+		if r := b.verifyFiles(); !r.OK || r.Records != last.Seq {
+			t.Errorf("round %d: files %+v", round, r)
+		}
+		b.close()
+	}
+}
+
+func runChild(t *testing.T, dir string, lines int, each func([]byte)) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childRole+"=append", childDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}()
+	sc := bufio.NewScanner(out)
+	for range lines {
+		if !sc.Scan() {
+			t.Fatal("the child ended early")
+		}
+		each(sc.Bytes())
+	}
+}
