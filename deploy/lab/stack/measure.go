@@ -21,10 +21,11 @@ import (
 type Recovery struct {
 	Fault    time.Time // the fault was begun
 	LastPong time.Time // Redis answered for the last time before the outage
+	Inactive time.Time // systemd says that the unit became inactive or failed for good; zero: it did not
 	Alert    time.Time // Prometheus found the alert's expression true
 	Webhook  time.Time // Alertmanager's message opened the incident
 	Intent   time.Time // the act was decided and recorded
-	Act      time.Time // the act was done
+	Act      time.Time // its outcome was verified and recorded
 	Pong     time.Time // Redis answered again
 
 	Incident string
@@ -38,23 +39,36 @@ type Recovery struct {
 // Outage is how long clients had no answer.
 func (r Recovery) Outage() time.Duration { return r.Pong.Sub(r.LastPong) }
 
+// SinceInactive is how long clients had no answer after systemd had given the unit up: before that, systemd itself was at work.
+func (r Recovery) SinceInactive() time.Duration { return r.Pong.Sub(r.Inactive) }
+
 // String shows the timeline, in seconds after the last PONG.
 func (r Recovery) String() string {
-	var b strings.Builder
-	line := func(at time.Time, text string) {
-		if at.IsZero() {
-			fmt.Fprintf(&b, "           -  %s\n", text)
-			return
-		}
-		fmt.Fprintf(&b, "  %+8.3f s  %s\n", at.Sub(r.LastPong).Seconds(), text)
+	lines := []struct {
+		at   time.Time
+		text string
+	}{
+		{r.Fault, "fault begun"},
+		{r.LastPong, "last PONG"},
+		{r.Inactive, "systemd: the unit is down"},
+		{r.Alert, "Prometheus: alert active (" + strings.Join(r.Alerts, ", ") + ")"},
+		{r.Webhook, "redis-medic: webhook received, incident opened"},
+		{r.Intent, "redis-medic: intent recorded (" + r.Level + ": " + r.ActName + "; cause " + r.Cause + ")"},
+		{r.Pong, "PONG"},
+		{r.Act, "redis-medic: outcome recorded"},
 	}
-	line(r.Fault, "fault begun")
-	line(r.LastPong, "last PONG")
-	line(r.Alert, "Prometheus: alert active ("+strings.Join(r.Alerts, ", ")+")")
-	line(r.Webhook, "redis-medic: webhook received, incident opened ("+r.Cause+")")
-	line(r.Intent, "redis-medic: intent recorded ("+r.Level+": "+r.ActName+")")
-	line(r.Act, "redis-medic: act done")
-	line(r.Pong, "PONG")
+	slices.SortStableFunc(lines, func(a, b struct {
+		at   time.Time
+		text string
+	}) int {
+		return a.at.Compare(b.at)
+	})
+	var b strings.Builder
+	for _, l := range lines {
+		if !l.at.IsZero() {
+			fmt.Fprintf(&b, "  %+8.3f s  %s\n", l.at.Sub(r.LastPong).Seconds(), l.text)
+		}
+	}
 	return b.String()
 }
 
@@ -98,7 +112,28 @@ func Measure(ctx context.Context, s *Stack, fault func(context.Context) error) (
 	if err != nil {
 		return r, fmt.Errorf("no recovery was seen: %w; incident %+v", err, found)
 	}
+	if at, err := inactiveSince(ctx, s.opts.Host); err != nil {
+		return r, err
+	} else if at.After(r.Fault) {
+		r.Inactive = at
+	}
 	return r, nil
+}
+
+// inactiveSince is when the unit of a host's stock Redis last became inactive or failed, after any restarts of systemd's own.
+func inactiveSince(ctx context.Context, h *lab.Host) (time.Time, error) {
+	out, err := h.Exec(ctx, "systemctl show --value --timestamp=us+utc --property=InactiveEnterTimestamp "+h.Unit)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if out = strings.TrimSpace(out); out == "" {
+		return time.Time{}, nil // never
+	}
+	at, err := time.Parse("Mon 2006-01-02 15:04:05.000000 MST", out)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("systemd's time of %s: %w", h.Unit, err)
+	}
+	return at, nil
 }
 
 func (r *Recovery) fill(i Incident) {
