@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -317,6 +318,10 @@ func (r *Remediator) settle(u *unit, req Request, res *Result, err error, genera
 	// A stop that certainly did not happen must not hold automatic recovery for ever.
 	if req.Operation == OpStop && !res.Success && !res.OutcomeUnknown {
 		u.mem.Desired = Desired{Running: true, By: req.Actor.Name(), Since: res.Timestamp, Reason: "the stop failed"}
+	}
+	if p := u.mem.Pending; p != nil && (res.AlreadyDone || ue != nil) {
+		// No start happened, so it must not count towards the limit on starts.
+		u.mem.Starts = slices.DeleteFunc(u.mem.Starts, func(t time.Time) bool { return t.Equal(p.Since) })
 	}
 	u.mem.Pending = nil
 	if serr := r.saveLocked(ctx, u); serr != nil {

@@ -167,6 +167,11 @@ func TestRefusals(t *testing.T) {
 
 func TestTheFourthStartInTenSecondsIsRefused(t *testing.T) {
 	run(t, nil, func(b *bench) {
+		for range 5 { // nothing is started, so nothing counts
+			if res, err := ask(b, OpStart); err != nil || !res.AlreadyDone {
+				t.Fatalf("%+v %v", res, err)
+			}
+		}
 		for range 3 {
 			if _, err := ask(b, OpRestart); err != nil {
 				t.Fatal(err)

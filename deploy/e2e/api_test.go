@@ -95,10 +95,10 @@ func anyBody(m map[string]any) any {
 
 func TestStatusFollowsTheHost(t *testing.T) {
 	ctx := begin(t)
-	code, s, err := st.Call(ctx, "", "GET", "/api/services/redis/status", nil)
-	if err != nil || code != 200 || s["status"] != "running" || s["pid"] == nil || s["connections"] == nil {
-		t.Fatalf("status: %d %v %v", code, s, err)
-	}
+	until(ctx, t, "the status is complete", func() (bool, string) {
+		code, s, err := st.Call(ctx, "", "GET", "/api/services/redis/status", nil)
+		return err == nil && code == 200 && s["status"] == "running" && s["pid"] != nil && s["connections"] != nil && s["memory_mb"] != nil, fmt.Sprint(code, s, err)
+	})
 	if err := host.SSHDown(ctx); err != nil {
 		t.Fatal(err)
 	}
