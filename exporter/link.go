@@ -22,8 +22,9 @@ type link struct {
 	options func() resp.Options
 	idle    []*resp.Conn
 	busy    int
-	stale   int // kept connections that turned out dead since the last look at the pool
-	epoch   int // raised by reset: a connection of an older epoch is not kept
+	stale   int  // kept connections that turned out dead since the last look at the pool
+	epoch   int  // raised by drop: a connection of an older epoch is not kept
+	spoke   bool // Redis has answered under these options
 }
 
 // exchange is what came of sending PING and more over one connection.
@@ -53,12 +54,18 @@ func (l *link) do(ctx context.Context, fresh bool, commands [][]string, each ste
 			if err != nil {
 				l.put(nil, epoch, false)
 				x.fail(ctx, err)
+				l.judgeHandshake(&x, err)
 				return x
 			}
 			x.ping.Connected = true
 		}
 		x.talk(ctx, conn, commands, each)
 		l.put(conn, epoch, x.err == nil)
+		if x.ping.Reply.Alive() {
+			l.mu.Lock()
+			l.spoke = epoch == l.epoch || l.spoke
+			l.mu.Unlock()
+		}
 		if kept && x.err != nil && x.ping.Reply == health.ReplyUnreachable && ctx.Err() == nil {
 			l.mu.Lock()
 			l.stale++
@@ -67,6 +74,20 @@ func (l *link) do(ctx context.Context, fresh bool, commands [][]string, each ste
 			continue
 		}
 		return x
+	}
+}
+
+// judgeHandshake tells apart two silences in a TLS handshake that look the same: a frozen Redis, and a port that does not speak TLS
+// and waits for more. Where TLS has worked with these settings it is Redis that went silent; else the settings are suspected first.
+func (l *link) judgeHandshake(x *exchange, err error) {
+	if !errors.Is(err, resp.ErrHandshake) {
+		return
+	}
+	x.ping.Connected = true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if x.ping.Reply == health.ReplyTimeout && !l.spoke {
+		x.ping.Reply = health.ReplyTLS
 	}
 }
 
@@ -176,7 +197,7 @@ func (l *link) put(c *resp.Conn, epoch int, whole bool) {
 // reset changes how to connect and drops the kept connections.
 func (l *link) reset(options func() resp.Options) {
 	l.mu.Lock()
-	l.options = options
+	l.options, l.spoke = options, false
 	l.mu.Unlock()
 	l.drop()
 }

@@ -22,6 +22,7 @@ type testRedis struct {
 	t    testing.TB
 	addr string
 	dir  string
+	conf string // a configuration file that comes before all arguments; empty: none
 	args []string
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -56,7 +57,12 @@ func (r *testRedis) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	args := append([]string{"--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--daemonize", "no"}, r.args...)
+	args := append([]string{"--bind", host, "--port", port, "--dir", r.dir, "--daemonize", "no"}, r.args...)
+	if r.conf != "" {
+		args = append([]string{r.conf}, args...)
+	} else {
+		args = append(args, "--save", "")
+	}
 	r.cmd = exec.Command("redis-server", args...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

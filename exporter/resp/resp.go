@@ -19,6 +19,9 @@ import (
 // ErrProtocol means that what came back is not RESP.
 var ErrProtocol = errors.New("not a Redis reply")
 
+// ErrHandshake means that TCP came up, but TLS did not.
+var ErrHandshake = errors.New("TLS handshake")
+
 // Bounds on what is read. They are far above anything INFO, CONFIG or LATENCY answer.
 const (
 	maxBulk  = 64 << 20
@@ -92,7 +95,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		tc := tls.Client(nc, cfg)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
-			return nil, fmt.Errorf("TLS handshake with %s: %w", o.Addr, err)
+			return nil, fmt.Errorf("%w with %s: %w", ErrHandshake, o.Addr, err)
 		}
 		nc = tc
 	}
