@@ -19,9 +19,6 @@ const (
 	maxDetails = 32
 )
 
-// detailOutput is the detail that holds what a command printed.
-const detailOutput = "output"
-
 const redacted = "[redacted]"
 
 // clean makes a record safe to keep and to show: strings are redacted, capped and escaped, details are bounded.

@@ -44,10 +44,6 @@ type Options struct {
 	Logger zerolog.Logger
 	Now    func() time.Time // nil: time.Now
 
-	MirrorLevel       zerolog.Level // records of this level and above go to Logger too: warn for denied and failed, else info
-	OmitUserDetails   bool          // keep of a person only the id and the role
-	OmitCommandOutput bool          // drop the detail "output"
-
 	// Checkpoints is the file of signed checkpoints; empty: File.Path with .checkpoints added. Keep it on another disk, or
 	// ship the log lines that say the same, if a cut tail has to be found even when an intruder can write to all files here.
 	Checkpoints     string
@@ -142,14 +138,7 @@ func withDefaults(o Options) Options {
 // works is enough. Errors: ErrUnavailable, ErrClosed, and ctx's, with ErrOutcomeUnknown when it may still be recorded.
 func (l *Log) Append(ctx context.Context, r Record) (Record, error) {
 	began := time.Now()
-	if l.opts.OmitUserDetails {
-		r.User.Email = ""
-	}
-	r = clean(r)
-	if l.opts.OmitCommandOutput {
-		delete(r.Details, detailOutput)
-	}
-	e := &entry{rec: r, done: make(chan error, 1)}
+	e := &entry{rec: clean(r), done: make(chan error, 1)}
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():

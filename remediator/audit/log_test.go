@@ -82,13 +82,13 @@ func (b *bench) append(r audit.Record) audit.Record {
 	return got
 }
 
-func (b *bench) appendMany(n int) {
+func (b *bench) appendMany(n int, r audit.Record) {
 	b.tb.Helper()
 	var wg sync.WaitGroup
 	for w := range 64 { // together they share an fsync
 		wg.Go(func() {
 			for i := w; i < n; i += 64 {
-				if _, err := b.log.Append(context.Background(), sample()); err != nil {
+				if _, err := b.log.Append(context.Background(), r); err != nil {
 					b.tb.Error(err)
 				}
 			}

@@ -4,14 +4,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
-)
 
-// Names of the metrics.
-const (
-	metricRecords  = "redis_medic_audit_records_total"
-	metricFailures = "redis_medic_audit_write_failures_total"
-	metricDuration = "redis_medic_audit_append_duration_seconds"
-	metricLastSeq  = "redis_medic_audit_last_seq"
+	"github.com/redis-medic/redis-medic/exporter/metric"
 )
 
 type metrics struct {
@@ -24,17 +18,17 @@ type metrics struct {
 func newMetrics() *metrics {
 	m := &metrics{
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: metricRecords, Help: "Audit records written durably, by phase.",
+			Name: metric.AuditRecords, Help: "Audit records written durably, by phase.",
 		}, []string{"phase"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: metricFailures, Help: "Failed writes of audit records, by sink.",
+			Name: metric.AuditWriteFailures, Help: "Failed writes of audit records, by sink.",
 		}, []string{"sink"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: metricDuration, Help: "Time from the request to append an audit record to its durability in seconds.",
+			Name: metric.AuditAppendDuration, Help: "Time from the request to append an audit record to its durability in seconds.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		lastSeq: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: metricLastSeq, Help: "Sequence number of the newest audit record.",
+			Name: metric.AuditLastSeq, Help: "Sequence number of the newest audit record.",
 		}),
 	}
 	for _, phase := range phases {

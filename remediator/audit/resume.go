@@ -12,7 +12,7 @@ import (
 
 const (
 	fillBatch = 500  // records that are copied from one sink to the other at a time
-	fillPass  = 5000 // records that the file gets back between two batches of new ones
+	fillPass  = 2000 // records that the file gets back between two batches of new ones
 )
 
 // resume finds the end of the chain and brings both sinks there. A store that cannot be read is an error; a file that cannot be

@@ -20,34 +20,20 @@ import (
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
-// big is a record of about two kilobytes.
+// big is a record of about four kilobytes.
 func big() audit.Record {
 	r := sample()
-	r.Details = map[string]string{"a": strings.Repeat("x", 900), "b": strings.Repeat("y", 900)}
+	r.Details = map[string]string{}
+	for i := range 4 {
+		r.Details[fmt.Sprint("k", i)] = strings.Repeat("x", 1000)
+	}
 	return r
 }
 
 // fillMB appends about n megabytes.
 func (b *bench) fillMB(n int) {
 	b.tb.Helper()
-	done := make(chan error)
-	const writers = 64
-	for range writers {
-		go func() {
-			for range n * 500 / writers {
-				if _, err := b.log.Append(context.Background(), big()); err != nil {
-					done <- err
-					return
-				}
-			}
-			done <- nil
-		}()
-	}
-	for range writers {
-		if err := <-done; err != nil {
-			b.tb.Error(err)
-		}
-	}
+	b.appendMany(n*256, big())
 }
 
 func names(t *testing.T, dir string) []string {
@@ -146,7 +132,7 @@ func TestAFailedRotationWritesOn(t *testing.T) {
 // What a crash between rename and compression leaves is finished at the next start.
 func TestLeftOverRotationIsFinished(t *testing.T) {
 	b := newBench(t)
-	b.appendMany(5)
+	b.appendMany(5, sample())
 	b.close()
 	path := b.opts.File.Path
 	if err := os.Rename(path, path+".1"); err != nil {
@@ -281,7 +267,7 @@ func TestStartBringsBothSinksTogether(t *testing.T) {
 func (b *bench) foreignFile(n int) {
 	b.tb.Helper()
 	other := newBench(b.tb)
-	other.appendMany(n)
+	other.appendMany(n, sample())
 	other.close()
 	text, err := os.ReadFile(other.opts.File.Path)
 	if err != nil {
@@ -359,7 +345,7 @@ func TestKilledProcessKeepsItsChain(t *testing.T) {
 	}
 	acked := map[int64]string{}
 	for round := range 4 {
-		runChild(t, b.dir, 200+170*round, func(line []byte) {
+		runChild(t, b.dir, 100+100*round, func(line []byte) {
 			var got [2]any
 			if err := json.Unmarshal(line, &got); err != nil {
 				t.Fatal(err)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
@@ -79,7 +77,6 @@ func (l *Log) write(batch []*entry) error {
 	}
 	for _, e := range batch {
 		l.metrics.count(e.rec.Phase)
-		l.mirror(e.rec)
 	}
 	l.checkpoint(false)
 	l.publish()
@@ -169,20 +166,6 @@ func (l *Log) writeFile(rows []store.AuditRow) error {
 	}
 	s.seq = rows[len(rows)-1].Seq
 	return nil
-}
-
-// mirror writes a record to the program's own log as well, from where it reaches a central one.
-func (l *Log) mirror(r Record) {
-	level := zerolog.InfoLevel
-	if r.Phase == PhaseDenied || r.Phase == PhaseOutcome && !r.Result.Success {
-		level = zerolog.WarnLevel
-	}
-	if level < l.opts.MirrorLevel {
-		return
-	}
-	l.log.WithLevel(level).Int64("seq", r.Seq).Str("event_type", r.EventType).Str("service", r.Service).Str("operation", r.Operation).
-		Str("phase", string(r.Phase)).Str("user", r.User.ID).Str("role", r.User.Role).Str("source_ip", r.SourceIP).
-		Bool("success", r.Result.Success).Int("http_status", r.Result.Status).Str("request_id", r.RequestID).Msg("audit record")
 }
 
 func joinLines(rows []store.AuditRow) []byte {

@@ -55,7 +55,7 @@ func (b *bench) verifyStoreOnly() audit.Report {
 
 func TestVerifyFindsEveryChangeOfTheStore(t *testing.T) {
 	b := newBench(t)
-	b.appendMany(20)
+	b.appendMany(20, sample())
 	b.close()
 	path := filepath.Join(b.dir, "data", "redis-medic.db")
 	if r := b.verifyStoreOnly(); !r.OK || r.Records != 20 || r.Checkpoints != 1 {
@@ -110,7 +110,7 @@ func TestVerifyFindsEveryChangeOfTheStore(t *testing.T) {
 
 func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 	b := newBench(t)
-	b.appendMany(20)
+	b.appendMany(20, sample())
 	b.close()
 	path := b.opts.File.Path
 	whole, err := os.ReadFile(path)
@@ -187,10 +187,10 @@ func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 // Whoever has the key of records but rewrites history is caught by a checkpoint made before.
 func TestARewrittenChainContradictsItsCheckpoint(t *testing.T) {
 	b := newBench(t)
-	b.appendMany(10)
+	b.appendMany(10, sample())
 	b.close()
 	second := newBench(t)
-	second.appendMany(12)
+	second.appendMany(12, sample())
 	second.close()
 	r, err := audit.VerifyFiles(testKey, b.opts.File.Path+".checkpoints", second.opts.File.Path)
 	if err != nil || r.OK || r.FirstBad != 10 || !strings.Contains(r.Problem, "written anew") {
@@ -200,7 +200,7 @@ func TestARewrittenChainContradictsItsCheckpoint(t *testing.T) {
 
 func TestAChangedCheckpointIsReported(t *testing.T) {
 	b := newBench(t)
-	b.appendMany(10)
+	b.appendMany(10, sample())
 	b.close()
 	path := b.opts.File.Path + ".checkpoints"
 	text, err := os.ReadFile(path)
@@ -220,7 +220,7 @@ func TestAChangedCheckpointIsReported(t *testing.T) {
 
 func TestARunningLogMissesItsCutTail(t *testing.T) {
 	b := newBench(t, func(o *audit.Options) { o.Checkpoints = filepath.Join(t.TempDir(), "elsewhere", "cp") })
-	b.appendMany(10)
+	b.appendMany(10, sample())
 	b.tamper(`DELETE FROM audit WHERE seq > 8`)
 	r, err := b.log.Verify(t.Context())
 	if err != nil || r.OK || r.FirstBad != 9 || !strings.Contains(r.Problem, "tail was cut") {
@@ -335,11 +335,9 @@ func TestQueryPages(t *testing.T) {
 
 func TestExport(t *testing.T) {
 	b := newBench(t)
-	for range 1005 { // more than one page
-		r := sample()
-		r.Reason, r.Details, r.Result.ExitCode = `=cmd|"x",y`, map[string]string{"a": "b"}, nil
-		b.append(r)
-	}
+	rec := sample()
+	rec.Reason, rec.Details, rec.Result.ExitCode = `=cmd|"x",y`, map[string]string{"a": "b"}, nil
+	b.appendMany(1005, rec) // more than one page
 	var jsonl bytes.Buffer
 	if err := b.log.Export(t.Context(), &jsonl, audit.Filter{}, audit.JSONL); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,9 @@ func (s *SQLite) enqueue(ctx context.Context, w *write) error {
 	if s.closed {
 		return ErrClosed
 	}
+	if s.readOnly {
+		return ErrReadOnly
+	}
 	select {
 	case s.queue <- w:
 		return nil

@@ -330,3 +330,72 @@ func TestNoStoreOnAFullDisk(t *testing.T) {
 		t.Errorf("open on a disk without room: %v, want ErrFull", err)
 	}
 }
+
+// Whoever verifies or exports by hand reads beside the running program and leaves nothing behind.
+func TestReadOnlyBesideAWriter(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	readOnly := func() *store.SQLite {
+		t.Helper()
+		r, err := store.OpenReadOnly(t.Context(), store.Options{Dir: dir, Logger: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if _, err := store.OpenReadOnly(t.Context(), store.Options{Dir: dir}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of nothing: %v", err)
+	}
+	w := open(t, dir)
+	if err := w.AppendAudit(t.Context(), store.AuditRow{Seq: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r := readOnly()
+	if last, err := r.LastAudit(t.Context()); err != nil || last.Seq != 1 {
+		t.Errorf("%d, %v", last.Seq, err)
+	}
+	if err := w.AppendAudit(t.Context(), store.AuditRow{Seq: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := r.LastAudit(t.Context()); err != nil || last.Seq != 2 {
+		t.Errorf("%d, %v", last.Seq, err)
+	}
+	if err := r.AppendAudit(t.Context(), store.AuditRow{Seq: 3}); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("a write: %v, want ErrReadOnly", err)
+	}
+	if err := errors.Join(r.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = readOnly()
+	if last, err := r.LastAudit(t.Context()); err != nil || last.Seq != 2 {
+		t.Errorf("of a closed store: %d, %v", last.Seq, err)
+	}
+	var locked *store.LockedError
+	if _, err := store.Open(t.Context(), store.Options{Dir: dir, Logger: zerolog.Nop()}); !errors.As(err, &locked) {
+		t.Errorf("the program started under a reader of a quiet file: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadDir(dir); err != nil || len(after) != len(before) {
+		t.Errorf("files before %v and after %v, %v", before, after, err)
+	}
+	cmd, out := startChild(t, dir)
+	for range 20 {
+		out.Scan()
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	r = readOnly() // what a crash left
+	if last, err := r.LastAudit(t.Context()); err != nil || last.Seq < 15 {
+		t.Errorf("after a crash: %d, %v", last.Seq, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -31,11 +31,12 @@ type Options struct {
 
 // SQLite is a Store in one file. It owns its data directory: a second process is refused.
 type SQLite struct {
-	dir  string
-	log  zerolog.Logger
-	lock *os.File
-	w    *sql.DB // one connection, used by the committer only
-	r    *sql.DB
+	dir      string
+	log      zerolog.Logger
+	lock     *os.File
+	w        *sql.DB // one connection, used by the committer only; nil when read-only
+	r        *sql.DB
+	readOnly bool
 
 	mu     sync.RWMutex // guards closed and the closing of queue; read-held by reads and while waiting for a place in the queue
 	closed bool
@@ -80,12 +81,12 @@ func (s *SQLite) open(ctx context.Context, path string) error {
 		return err
 	}
 	var err error
-	if s.w, err = sql.Open("sqlite", dsn(path, false)); err != nil {
+	if s.w, err = sql.Open("sqlite", dsn(path, forWriting)); err != nil {
 		return err
 	}
 	s.w.SetMaxOpenConns(1)
 	s.w.SetMaxIdleConns(1)
-	if s.r, err = sql.Open("sqlite", dsn(path, true)); err != nil {
+	if s.r, err = sql.Open("sqlite", dsn(path, forReading)); err != nil {
 		return err
 	}
 	s.r.SetMaxOpenConns(readers)
@@ -99,20 +100,24 @@ func (s *SQLite) open(ctx context.Context, path string) error {
 	return s.w.QueryRowContext(ctx, "SELECT coalesce(max(time), ?) FROM audit WHERE back = 0", zeroTime).Scan(&s.lastTime)
 }
 
-func dsn(path string, readOnly bool) string {
+// The ways to open the file, as parameters of SQLite's URI.
+const (
+	forWriting = "mode=rw"
+	forReading = "mode=rw&_pragma=query_only(1)"
+)
+
+func dsn(path, mode string) string {
 	q := url.Values{}
-	q.Set("_txlock", "immediate")
-	q.Add("_pragma", "busy_timeout("+strconv.FormatInt(busyTimeout.Milliseconds(), 10)+")")
-	q.Add("_pragma", "journal_mode(WAL)")
-	q.Add("_pragma", "synchronous(FULL)") // NORMAL loses acknowledged rows in a power cut
-	q.Add("_pragma", "foreign_keys(1)")
-	q.Add("_pragma", "trusted_schema(0)")
-	q.Add("_pragma", "journal_size_limit("+strconv.Itoa(walLimit)+")")
-	if readOnly {
-		q.Set("_txlock", "deferred")
-		q.Add("_pragma", "query_only(1)")
+	if mode == forWriting {
+		q.Set("_txlock", "immediate")
+		q.Add("_pragma", "journal_mode(WAL)")
+		q.Add("_pragma", "synchronous(FULL)") // NORMAL loses acknowledged rows in a power cut
+		q.Add("_pragma", "foreign_keys(1)")
+		q.Add("_pragma", "journal_size_limit("+strconv.Itoa(walLimit)+")")
 	}
-	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
+	q.Add("_pragma", "busy_timeout("+strconv.FormatInt(busyTimeout.Milliseconds(), 10)+")")
+	q.Add("_pragma", "trusted_schema(0)")
+	u := url.URL{Scheme: "file", Path: path, RawQuery: mode + "&" + q.Encode()}
 	return u.String()
 }
 
@@ -139,7 +144,9 @@ func (s *SQLite) release() error {
 	if s.w != nil {
 		errs = append(errs, s.w.Close())
 	}
-	errs = append(errs, s.lock.Close())
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
