@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,8 +104,8 @@ func (l *link) closeBus() {
 	}
 }
 
-// dialBus opens the bus under the deadline of a command. Every step of it can hang, and none knows a context: closing the stream
-// ends them.
+// dialBus opens the bus under the deadline of a command. The greeting can hang and knows no context; closing the stream ends it as
+// soon as the far side confirms that.
 func (l *link) dialBus(ctx context.Context, unit Unit) (*bus, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.c.o.CommandTimeout, errCommandDeadline)
 	defer cancel()
@@ -114,8 +113,6 @@ func (l *link) dialBus(ctx context.Context, unit Unit) (*bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
-	defer stop()
 	b := &bus{
 		c: l.c, born: time.Now(), down: make(chan struct{}), paths: map[string]dbus.ObjectPath{},
 		watchers: map[*watcher]dbus.ObjectPath{}, matched: map[dbus.ObjectPath]bool{},
@@ -126,9 +123,16 @@ func (l *link) dialBus(ctx context.Context, unit Unit) (*bus, error) {
 		return nil, errors.Join(err, stream.Close())
 	}
 	b.systemd = b.conn.Object(systemdName, managerPath)
-	if err := b.greet(ctx); err != nil {
+	greeted := make(chan error, 1)
+	l.c.wg.Go(func() { greeted <- b.greet(ctx) })
+	select {
+	case err = <-greeted:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		_ = b.conn.Close()
-		return nil, errors.Join(context.Cause(ctx), err)
+		return nil, err
 	}
 	signals := make(chan *dbus.Signal, 64)
 	b.conn.Signal(signals)
@@ -342,30 +346,6 @@ func (l *link) busStream(ctx context.Context, unit Unit) (io.ReadWriteCloser, er
 	return l.startBridge(ctx, line)
 }
 
-// forward dials the bus socket on the host through the connection.
-func (l *link) forward(ctx context.Context) (net.Conn, error) {
-	type dialled struct {
-		conn net.Conn
-		err  error
-	}
-	result := make(chan dialled, 1)
-	l.c.wg.Go(func() {
-		conn, err := l.ssh.Dial("unix", systemBus)
-		result <- dialled{conn, err}
-	})
-	select {
-	case r := <-result:
-		return r.conn, r.err
-	case <-ctx.Done():
-	}
-	l.c.wg.Go(func() {
-		if r := <-result; r.err == nil {
-			_ = r.conn.Close()
-		}
-	})
-	return nil, context.Cause(ctx)
-}
-
 // startBridge runs a command that speaks D-Bus on its standard input and output.
 func (l *link) startBridge(ctx context.Context, line string) (io.ReadWriteCloser, error) {
 	s, err := l.open(ctx)
@@ -390,17 +370,15 @@ func (l *link) startBridge(ctx context.Context, line string) (io.ReadWriteCloser
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &bridge{Reader: stdout, WriteCloser: stdin, session: s}, nil
+	return &bridge{Reader: stdout, Writer: stdin, session: s}, nil
 }
 
 // bridge is the stream of a session.
 type bridge struct {
 	io.Reader
-	io.WriteCloser
+	io.Writer
 	session *ssh.Session
 }
 
 // Close ends the session; the program on the far side ends with its input.
-func (b *bridge) Close() error {
-	return errors.Join(b.WriteCloser.Close(), b.session.Close())
-}
+func (b *bridge) Close() error { return b.session.Close() }

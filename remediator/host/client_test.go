@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,7 @@ func TestDialFailuresAreClassified(t *testing.T) {
 				if e.Verb != host.VerbStart || e.Host != "redis" {
 					t.Errorf("error names %s on %s", e.Verb, e.Host)
 				}
+				synctest.Wait()
 				status := c.Status()
 				if status.Reachable || status.Class != tt.class || status.Since.IsZero() || !status.LastOK.IsZero() {
 					t.Errorf("status %+v", status)
@@ -296,6 +298,7 @@ func TestSilentPeerIsNoticedWithin15Seconds(t *testing.T) {
 		if !e.Sent || took > 15*time.Second {
 			t.Errorf("sent %v, noticed after %v", e.Sent, took)
 		}
+		synctest.Wait()
 		if status := c.Status(); status.Reachable || status.Public != "the host stopped answering" {
 			t.Errorf("status %+v", status)
 		}
@@ -328,6 +331,29 @@ func TestBrokenConnectionIsReplacedBeforeTheCommandIsSent(t *testing.T) {
 	})
 }
 
+func TestReadIsRepeatedWhenItsConnectionBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		c := s.Client()
+		run(t, c, t.Context(), host.VerbIsActive)
+		time.Sleep(time.Minute)
+		var reads atomic.Int32
+		s.On(host.VerbShow, func(hosttest.Call) *hosttest.Reply {
+			if reads.Add(1) == 1 {
+				return &hosttest.Reply{Drop: true}
+			}
+			return nil
+		})
+		if r := c.ReadUnit(t.Context(), redisUnit); !r.OK() || reads.Load() != 2 {
+			t.Errorf("%+v after %d reads", r, reads.Load())
+		}
+		s.On(host.VerbShow, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Drop: true} })
+		if r := c.ReadUnit(t.Context(), redisUnit); r.Class != health.ClassUnreachable {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 func TestDroppingServerIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
@@ -351,6 +377,25 @@ func TestNoFurtherSession(t *testing.T) {
 		wantClass(t, e, health.ClassTimeout, "no more sessions")
 		if e.Sent {
 			t.Error("marked as sent")
+		}
+	})
+}
+
+func TestSessionThatIsNeverOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		c := s.Client()
+		run(t, c, t.Context(), host.VerbIsActive)
+		s.Break(func(f *hosttest.Faults) { f.LostOpens = true })
+		_, e, took := run(t, c, t.Context(), host.VerbIsActive)
+		wantClass(t, e, health.ClassTimeout, "did not open a session")
+		if e.Sent || took != host.DefaultCommandTimeout {
+			t.Errorf("sent %v after %v", e.Sent, took)
+		}
+		s.Heal()
+		time.Sleep(2 * host.DefaultDialTimeout)
+		if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil || s.Dials() != 2 {
+			t.Errorf("%v with %d dials: a connection that opens no sessions is replaced", e, s.Dials())
 		}
 	})
 }
@@ -403,7 +448,7 @@ func TestClosedClient(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		wantClass(t, <-ended, health.ClassUnreachable, "broke")
+		wantClass(t, <-ended, health.ClassUnreachable, "closed")
 		_, e, _ := run(t, c, t.Context(), host.VerbStart)
 		wantClass(t, e, health.ClassUnreachable, "closed")
 		if r := c.ReadUnit(t.Context(), redisUnit); r.OK() || r.Class != health.ClassUnreachable {

@@ -40,24 +40,28 @@ func NewFleet(members map[string]Member) *Fleet {
 // replace puts the members in place and returns the clients that are not used any more.
 func (f *Fleet) replace(members map[string]Member) []*Client {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	old := clientsOf(f.members)
 	f.members = maps.Clone(members)
 	close(f.changed)
 	f.changed = make(chan struct{})
 	used := clientsOf(f.members)
+	var added, gone []*Client
 	for c := range used {
 		if !f.hooked[c] {
 			f.hooked[c] = true
-			c.OnStatus(func(s ConnStatus) { f.tell(c, s) })
+			added = append(added, c)
 		}
 	}
-	var gone []*Client
 	for c := range old {
 		if !used[c] {
 			gone = append(gone, c)
 			delete(f.hooked, c)
 		}
+	}
+	f.mu.Unlock()
+	// Not under the lock: a client that tells its status holds its own lock while it asks for ours.
+	for _, c := range added {
+		c.OnStatus(func(s ConnStatus) { f.tell(c, s) })
 	}
 	return gone
 }
@@ -175,13 +179,12 @@ func (f *Fleet) WatchUnit(ctx context.Context, service string, changed func(heal
 			}
 		}()
 		err := m.Client.WatchUnit(watchCtx, m.Unit, changed)
-		stopped := watchCtx.Err() != nil
 		cancel()
 		<-ended
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil && !stopped {
+		if now, _, ok := f.find(service); ok && now == m {
 			return err
 		}
 	}

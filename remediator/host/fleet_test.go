@@ -51,6 +51,7 @@ func TestFleetRoutesToHostAndUnit(t *testing.T) {
 		if !fleet.Status("redis").Reachable || fleet.Status("cache").Reachable || fleet.Status("cache").Class != health.ClassUnreachable {
 			t.Errorf("status %+v and %+v", fleet.Status("redis"), fleet.Status("cache"))
 		}
+		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
 		if diff := cmp.Diff([]string{"redis:", "sessions:", "cache:unreachable"}, seen); diff != "" {

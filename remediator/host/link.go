@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,7 @@ import (
 var (
 	errLinkDown  = errors.New("connection lost")
 	errKeepAlive = errors.New("no answer to keepalive")
-	errNoSession = errors.New("no answer to the opening of a session")
+	errNoChannel = errors.New("no answer to the opening of a channel")
 )
 
 // link is one SSH connection. It dies once; down is closed then.
@@ -95,28 +96,37 @@ func (l *link) keepAlive() {
 	}
 }
 
-// open opens a session within ctx. The opening knows no context itself: when ctx ends first, a goroutine waits for it and
-// kills the link if it takes longer than a dial may.
+// open opens a session within ctx.
 func (l *link) open(ctx context.Context) (*ssh.Session, error) {
+	return within(ctx, l, l.ssh.NewSession)
+}
+
+// forward dials the bus socket on the host through the connection.
+func (l *link) forward(ctx context.Context) (net.Conn, error) {
+	return within(ctx, l, func() (net.Conn, error) { return l.ssh.Dial("unix", systemBus) })
+}
+
+// within opens a channel of the link within ctx. The opening knows no context itself: when ctx ends first, a goroutine waits for
+// it, and kills the link if it takes longer than a dial may. An error that is not the host's refusal means that the link died.
+func within[T io.Closer](ctx context.Context, l *link, open func() (T, error)) (T, error) {
 	type opened struct {
-		session *ssh.Session
+		channel T
 		err     error
 	}
+	var none T
 	result := make(chan opened, 1)
 	l.c.wg.Go(func() {
-		s, err := l.ssh.NewSession()
-		result <- opened{s, err}
+		ch, err := open()
+		result <- opened{ch, err}
 	})
 	select {
 	case r := <-result:
-		if r.err != nil {
-			var refused *ssh.OpenChannelError
-			if !errors.As(r.err, &refused) {
-				l.kill(false)
-				return nil, errors.Join(errLinkDown, r.err)
-			}
+		var refused *ssh.OpenChannelError
+		if r.err != nil && !errors.As(r.err, &refused) {
+			l.kill(false)
+			return none, errors.Join(errLinkDown, r.err)
 		}
-		return r.session, r.err
+		return r.channel, r.err
 	case <-ctx.Done():
 	}
 	l.c.wg.Go(func() {
@@ -125,12 +135,12 @@ func (l *link) open(ctx context.Context) (*ssh.Session, error) {
 		select {
 		case r := <-result:
 			if r.err == nil {
-				_ = r.session.Close()
+				_ = r.channel.Close()
 			}
 		case <-timer.C:
-			l.c.log.Warn().Err(errNoSession).Msg("closing the connection")
-			l.kill(true)
+			l.c.log.Warn().Err(errNoChannel).Msg("replacing the connection")
+			l.kill(false)
 		}
 	})
-	return nil, context.Cause(ctx)
+	return none, context.Cause(ctx)
 }

@@ -30,7 +30,7 @@ var (
 // is neither command nor denied, the command may have run, may still be running, and only the unit's state can tell.
 //
 // A verb that changes the host makes a new connection at once when there is none; any other verb fails at once between two
-// dials. The context's deadline bounds an act (without one, ActTimeout does); a read is bounded by CommandTimeout as well.
+// dials, and is repeated once when the connection breaks under it. The context's deadline bounds an act (without one, ActTimeout does); a read is bounded by CommandTimeout as well.
 func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 	start := time.Now()
 	line, err := c.line(cmd)
@@ -44,6 +44,9 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 	ctx, cancel := c.bound(ctx, cmd.Verb)
 	defer cancel()
 	res, failure := c.exec(ctx, cmd.Verb, line)
+	if failure != nil && failure.Class == health.ClassUnreachable && failure.Sent && !cmd.Verb.Changes() {
+		res, failure = c.exec(ctx, cmd.Verb, line) // a read may be repeated, an act never
+	}
 	res.Took = time.Since(start)
 	if failure == nil {
 		c.sawLife()
@@ -106,7 +109,7 @@ func (c *Client) exec(ctx context.Context, verb Verb, line string) (Result, *Err
 }
 
 // session opens a session on the live connection.
-func (c *Client) session(ctx context.Context, force bool) (*liveSession, *Error) {
+func (c *Client) session(ctx context.Context, force bool) (*ssh.Session, *Error) {
 	for attempt := 0; ; attempt++ {
 		l, failure := c.acquire(ctx, force || attempt > 0)
 		if failure != nil {
@@ -116,7 +119,7 @@ func (c *Client) session(ctx context.Context, force bool) (*liveSession, *Error)
 		var refused *ssh.OpenChannelError
 		switch {
 		case err == nil:
-			return &liveSession{s, l}, nil
+			return s, nil
 		case errors.Is(err, errLinkDown) && attempt == 0:
 			continue
 		case errors.Is(err, errLinkDown):
@@ -129,14 +132,9 @@ func (c *Client) session(ctx context.Context, force bool) (*liveSession, *Error)
 	}
 }
 
-type liveSession struct {
-	*ssh.Session
-	link *link
-}
-
 // await runs the line and waits for its end or for ctx. A command that outlives ctx is left alone, and keeps its slot until it
 // ends or the connection does: closing the session would not end it on the host, and new ones would pile up there.
-func (c *Client) await(ctx context.Context, verb Verb, s *liveSession, line string, release func()) (Result, *Error) {
+func (c *Client) await(ctx context.Context, verb Verb, s *ssh.Session, line string, release func()) (Result, *Error) {
 	stdout, stderr := newOutput(verb), newOutput(verb)
 	s.Stdout, s.Stderr = stdout, stderr
 	ended := make(chan error, 1)
@@ -148,7 +146,7 @@ func (c *Client) await(ctx context.Context, verb Verb, s *liveSession, line stri
 	})
 	select {
 	case err := <-ended:
-		return c.outcome(s.link, stdout, stderr, err)
+		return c.outcome(stdout, stderr, err)
 	case <-ctx.Done():
 	}
 	if !verb.Changes() {
@@ -160,8 +158,8 @@ func (c *Client) await(ctx context.Context, verb Verb, s *liveSession, line stri
 	return res, failure
 }
 
-// outcome reads the end of a session.
-func (c *Client) outcome(l *link, stdout, stderr *output, err error) (Result, *Error) {
+// outcome reads the end of a session. A session without an exit code went down with its connection: sshd always sends one.
+func (c *Client) outcome(stdout, stderr *output, err error) (Result, *Error) {
 	var exit *ssh.ExitError
 	switch {
 	case err == nil:
@@ -170,9 +168,6 @@ func (c *Client) outcome(l *link, stdout, stderr *output, err error) (Result, *E
 		return collect(stdout, stderr, exit.ExitStatus()), nil
 	}
 	failure := c.fail(health.ClassUnreachable, "the connection broke while the command ran; its outcome is unknown", err)
-	if !l.dead() {
-		failure = c.fail(health.ClassCommand, "the command ended without an exit code", err)
-	}
 	failure.Sent = true
 	return collect(stdout, stderr, -1), failure
 }

@@ -196,6 +196,39 @@ func TestWatchWithoutABusPolls(t *testing.T) {
 	})
 }
 
+func TestSilentBusIsGivenUp(t *testing.T) {
+	for _, gated := range []bool{false, true} {
+		for _, lost := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				s := hosttest.New(t)
+				if gated {
+					s = hosttest.NewGated(t)
+				}
+				u := s.Unit(redisUnit.Name)
+				c := s.Client()
+				if r := c.ReadUnit(t.Context(), redisUnit); !r.OK() {
+					t.Fatalf("read %+v", r)
+				}
+				s.Break(func(f *hosttest.Faults) { f.SilentBus, f.LostOpens = true, lost })
+				r := watch(t, c)
+				time.Sleep(host.DefaultCommandTimeout)
+				s.Break(func(f *hosttest.Faults) { f.LostOpens = false })
+				time.Sleep(2*host.DefaultDialTimeout + 2*host.DefaultPollInterval)
+				u.Stop()
+				time.Sleep(2 * host.DefaultPollInterval)
+				if got := strings.TrimPrefix(r.words(), "?timeout "); got != "active inactive" {
+					t.Errorf("gated %v, lost %v: saw %q", gated, lost, got)
+				}
+				s.Heal()
+				time.Sleep(time.Minute)
+				if s.Buses() != 1 {
+					t.Errorf("gated %v, lost %v: %d buses after healing", gated, lost, s.Buses())
+				}
+			})
+		}
+	}
+}
+
 func TestBusDownIsUnknownNeverInactive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)

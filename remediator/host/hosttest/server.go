@@ -56,8 +56,10 @@ type Faults struct {
 	KeyRevoked  bool // our key is not accepted
 	NoSudo      bool // sudo asks for a password
 	NoSessions  bool // no further session is opened
+	LostOpens   bool // the opening of a session is not answered
 	NoBus       bool // D-Bus is down, so systemctl fails too
 	NoBridge    bool // D-Bus cannot be reached over SSH; systemctl works
+	SilentBus   bool // D-Bus takes new connections over SSH but says nothing on them; systemctl works
 	HungSystemd bool // systemd answers nothing
 }
 
@@ -274,6 +276,7 @@ func (s *Server) serve(conn net.Conn) {
 func (s *Server) accept(c ssh.NewChannel, conn net.Conn) {
 	f := s.broken()
 	switch {
+	case f.LostOpens:
 	case c.ChannelType() == "session" && !f.NoSessions:
 		ch, requests, err := c.Accept()
 		if err == nil {
