@@ -17,7 +17,7 @@ func run(ctx context.Context, argv ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil {
-		return text, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, text)
+		return text, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), errors.Join(err, context.Cause(ctx)), text)
 	}
 	return text, nil
 }
@@ -97,8 +97,7 @@ func (h *Host) boot(ctx context.Context) error {
 	err = poll(ctx, bootTimeout, "boot", func(ctx context.Context) error {
 		select {
 		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("systemd-nspawn ended: %w", errors.Join(err, context.Cause(ctx)))
+			return hopeless{fmt.Errorf("systemd-nspawn ended: %w", errors.Join(err, errors.New("see its log")))}
 		default:
 		}
 		if h.PID == 0 {
@@ -123,8 +122,8 @@ func (h *Host) makeCgroups() ([]string, error) {
 		if _, err := os.Stat(base + "/cgroup.procs"); err != nil {
 			continue
 		}
-		group := filepath.Join(base, "redis-medic-lab-"+h.Name)
-		if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		group := filepath.Join(base, filepath.Base(h.Dir))
+		if err := os.Mkdir(group, 0o755); err != nil {
 			return nil, fmt.Errorf("lab control group: %w", err)
 		}
 		groups = append(groups, group)

@@ -228,9 +228,12 @@ func (h *Host) say(format string, args ...any) {
 	fmt.Fprintf(h.log, "lab: "+format+"\n", args...) //nolint:errcheck // progress lines are a courtesy
 }
 
-// poll calls try until it returns nil, and returns its last error when the time is over.
+// hopeless marks an error after which trying again has no sense.
+type hopeless struct{ error }
+
+// poll calls try until it returns nil, and returns its last error when it is hopeless, when ctx ends, or when the time is over.
 func poll(ctx context.Context, timeout time.Duration, what string, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("gave up after %s", timeout))
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -239,9 +242,12 @@ func poll(ctx context.Context, timeout time.Duration, what string, try func(cont
 		if err == nil {
 			return nil
 		}
+		if errors.As(err, &hopeless{}) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: gave up after %s: %w", what, timeout, err)
+			return fmt.Errorf("%s: %w: %w", what, context.Cause(ctx), err)
 		case <-tick.C:
 		}
 	}

@@ -20,6 +20,7 @@ var tools = []struct{ program, pkg string }{
 	{"ssh", "openssh-client"},
 	{"nsenter", "util-linux"},
 	{"umount", "mount"},
+	{"pgrep", "procps"},
 }
 
 // Packages lists the Debian packages that the lab needs.

@@ -17,8 +17,6 @@ fi
 # A number is used again; only the entry with our folder is ours.
 grep -qsF "\"$dir\"" "$entry" || exit 0
 
-members() { ip netns pids "$name" 2>/dev/null; }
-
 # wait_until SECONDS COMMAND…: true as soon as the command is.
 wait_until() {
     turns=$(($1 * 50)); shift
@@ -28,39 +26,50 @@ wait_until() {
     done
     return 1
 }
-no_members() { [ -z "$(members)" ]; }
-gone() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
-container() { pgrep -f -x "systemd-nspawn .*--machine=$name .*"; }
 
-# The end of process 1 of a PID namespace ends every process in it, frozen or hung ones too, and systemd-nspawn follows.
+# The control groups of the host carry the name of its folder.
+own_groups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "${dir##*/}" 2>/dev/null; }
+# members: every process of the host. starters: systemd-nspawn, or the shell that is about to become it.
+members() {
+    ip netns pids "$name" 2>/dev/null
+    for group in $(own_groups); do find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null; done
+}
+starters() { pgrep -f -- "--directory=$dir/root "; }
+ended() { [ -z "$(members)$(starters)" ]; }
+
+# The end of process 1 of a PID namespace ends every process in it, frozen or hung ones too, and systemd-nspawn follows by itself.
 # The file system is a throw-away copy, so there is nothing that an orderly shutdown would save.
-for pid in $(members); do
-    inside=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status" 2>/dev/null)
-    [ "$inside" = 1 ] && kill -KILL "$pid" 2>/dev/null
-done
-wait_until 5 no_members || for pid in $(members); do kill -KILL "$pid" 2>/dev/null; done
-for pid in $(container); do
-    wait_until 3 gone "$pid" || kill -KILL "$pid" 2>/dev/null
-    wait_until 2 gone "$pid" || :
-done
+end_container() {
+    for pid in $(members); do
+        inside=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status" 2>/dev/null)
+        [ "$inside" = 1 ] && kill -KILL "$pid" 2>/dev/null
+    done
+    wait_until 2 ended
+}
+# Whoever is still there has no process 1 yet, or does not react.
+end_each() {
+    for pid in $(starters) $(members); do kill -KILL "$pid" 2>/dev/null; done
+    ended
+}
+ended || end_container || wait_until 5 end_each
 
 ip link del "$name" 2>/dev/null
-wait_until 5 no_members || :
 [ -e "/run/netns/$name" ] && ip netns del "$name"
 if mountpoint -q "$dir/root"; then
     wait_until 3 umount "$dir/root" 2>/dev/null || umount -l "$dir/root"
 fi
-for group in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
-    for own in $(find "$group" -maxdepth 1 -type d -name "redis-medic-lab-$name" 2>/dev/null); do
-        find "$own" -depth -type d -exec rmdir {} + 2>/dev/null
-    done
-done
+remove_groups() {
+    for group in $(own_groups); do find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null; done
+    [ -z "$(own_groups)" ]
+}
+wait_until 3 remove_groups
 rmdir "/run/systemd/nspawn/propagate/$name" 2>/dev/null
 
 left=
 mountpoint -q "$dir/root" && left="$left mount:$dir/root"
 [ -e "/run/netns/$name" ] && left="$left netns:$name"
-[ -n "$(container)" ] && left="$left process:$(container)"
+ended || left="$left processes:$(members) $(starters)"
+[ -n "$(own_groups)" ] && left="$left control groups:$(own_groups)"
 if [ -n "$left" ]; then
     echo "could not remove:$left" >&2
     exit 1

@@ -1,0 +1,191 @@
+package lab_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis-medic/redis-medic/deploy/lab"
+)
+
+// effects say for each fault what can be seen on the host, by other means than the fault's own check. The script's output must
+// contain the text.
+var effects = map[string]struct {
+	args           []string
+	script, want   string
+	dial           string // address part to dial: "ssh" or "redis"
+	dialed         string // how that goes: see dialable
+	redisStaysUp   bool   // inside the host Redis goes on answering
+	undoLeavesDown bool   // after undo somebody still has to start Redis
+}{
+	"stop":        {script: "systemctl show -p ActiveState,Result redis-server | xargs", want: "Result=success ActiveState=inactive", dial: "redis", dialed: "refused"},
+	"kill9":       {script: "journalctl -q --no-pager -u redis-server", want: "status=9/KILL"},
+	"crash":       {script: "journalctl -q --no-pager -u redis-server", want: "Start request repeated too quickly", dial: "redis", dialed: "refused"},
+	"freeze":      {script: "systemctl is-active redis-server; grep State /proc/$(systemctl show --value -p MainPID redis-server)/status", want: "active\nState:\tT"},
+	"bad-config":  {script: "tail -n 20 /var/log/redis/redis-server.log; journalctl -q --no-pager -u redis-server", want: "no-such-directive", undoLeavesDown: true},
+	"take-port":   {script: "cat /var/log/redis/redis-server.log; ss -Hltnp sport = :6379", want: "Address already in use", undoLeavesDown: true},
+	"mask":        {script: "systemctl start redis-server 2>&1 || :", want: "is masked", undoLeavesDown: true},
+	"disk-full":   {script: "redis-cli SET a b; df /var/lib/redis", want: "MISCONF"},
+	"slow-load":   {script: "systemctl show -p ActiveState,SubState,StatusText redis-server", want: "StatusText=Redis is loading"},
+	"busy":        {script: "redis-cli PING", want: "BUSY"},
+	"busy-write":  {script: "redis-cli SCRIPT KILL", want: "UNKILLABLE"},
+	"max-clients": {script: "redis-cli SET a b 2>&1 || :", want: "max number of clients"},
+	"drop-in": {
+		args: []string{"[Service]\nTimeoutStartSec=5"}, script: "systemctl show -p TimeoutStartUSec redis-server", want: "TimeoutStartUSec=5s", redisStaysUp: true,
+	},
+	"ssh-down":       {script: "systemctl is-active ssh || :", want: "inactive", dial: "ssh", dialed: "refused", redisStaysUp: true},
+	"ssh-freeze":     {script: "grep -h State /proc/$(pgrep -o -x sshd)/status", want: "T (stopped)", dial: "ssh", dialed: "", redisStaysUp: true},
+	"partition":      {script: "echo", dial: "redis", dialed: "timeout", redisStaysUp: true},
+	"reject":         {args: []string{"6379"}, script: "echo", dial: "redis", dialed: "refused", redisStaysUp: true},
+	"link-down":      {script: "ip -o link show eth0", want: "state DOWN", dial: "ssh", dialed: "timeout", redisStaysUp: true},
+	"sudo-removed":   {script: "runuser -u autobot -- sudo -n systemctl restart redis-server 2>&1 || :", want: "password is required", redisStaysUp: true},
+	"key-revoked":    {script: "ls /home/autobot/.ssh", redisStaysUp: true},
+	"host-key":       {script: "ls /etc/ssh", want: "ssh_host_ed25519_key", redisStaysUp: true},
+	"bus-down":       {script: "runuser -u autobot -- systemctl is-active redis-server 2>&1 || :", want: "Failed to connect to bus", redisStaysUp: true},
+	"systemd-freeze": {script: "timeout 1 systemctl is-active redis-server || echo hangs", want: "hangs", redisStaysUp: true},
+}
+
+func TestFaults(t *testing.T) {
+	h := up(t, lab.Options{Gate: true, Instances: []lab.Instance{{Name: "sessions", Port: 6380}}})
+	for _, fault := range lab.Faults() {
+		effect, ok := effects[fault.Name]
+		if !ok {
+			t.Errorf("fault %s has no test", fault.Name)
+			continue
+		}
+		t.Run(fault.Name, func(t *testing.T) {
+			if err := fault.Do(t.Context(), h.Redis, effect.args); err != nil {
+				t.Fatal(err)
+			}
+			seen, err := h.Exec(t.Context(), effect.script)
+			if err != nil || !strings.Contains(seen, effect.want) {
+				t.Errorf("%q (%v), want %q", seen, err, effect.want)
+			}
+			if address := map[string]string{"ssh": h.SSHAddress, "redis": h.RedisAddr}[effect.dial]; address != "" {
+				if got := dialable(address); got != effect.dialed {
+					t.Errorf("dialling %s: %q, want %q", effect.dial, got, effect.dialed)
+				}
+			}
+			// After a crash systemd may have Redis back at any moment.
+			if err := h.Running(brief(t)); fault.Name != "kill9" && (err == nil) != effect.redisStaysUp {
+				t.Errorf("Redis inside the host: %v", err)
+			}
+			if fault.Undo != nil {
+				checkUndo(t, h, fault, effect.undoLeavesDown)
+				if err := fault.Do(t.Context(), h.Redis, effect.args); err != nil {
+					t.Fatal("a second time:", err)
+				}
+			}
+			started := time.Now()
+			if err := h.Reset(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("reset took %s", time.Since(started).Round(time.Millisecond))
+			checkClean(t, h)
+		})
+	}
+}
+
+// brief bounds a question to a Redis that may not answer.
+func brief(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func checkUndo(t *testing.T, h *lab.Host, fault lab.Fault, leavesDown bool) {
+	t.Helper()
+	if err := fault.Undo(t.Context(), h.Redis); err != nil {
+		t.Fatal("undo:", err)
+	}
+	if leavesDown {
+		if _, err := h.Exec(t.Context(), "systemctl reset-failed redis-server"); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Start(t.Context()); err != nil {
+			t.Fatal("start after undo:", err)
+		}
+	}
+	if err := h.Running(t.Context()); err != nil {
+		t.Error("after undo:", err)
+	}
+	// An undo must leave no start limit behind for what comes next.
+	if _, err := h.Exec(t.Context(), "systemctl reset-failed redis-server"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkClean checks that nothing of a fault or of data is left.
+func checkClean(t *testing.T, h *lab.Host) {
+	t.Helper()
+	for _, c := range []struct{ script, want string }{
+		{"redis-cli DBSIZE", "0"},
+		{"systemctl show --value -p ActiveState,NRestarts redis-server | xargs", "0 active"},
+		{"systemctl list-units --no-legend --plain 'lab-*'", ""},
+		{"systemctl --failed --no-legend", ""},
+		{"systemctl show --value -p DropInPaths redis-server", ""},
+		{"redis-cli CONFIG GET maxclients | tail -n 1", "10000"},
+		{"grep -c -e key-load-delay -e no-such /etc/redis/redis.conf || :", "0"},
+		{"ls /var/lib/redis", ""},
+		{"df --output=used /var/lib/redis | tail -n 1 | xargs", "0"},
+		{"journalctl -q --no-pager -u redis-server | grep -c -e 'too quickly' -e KILL || :", "0"},
+		{"redis-cli -p 6380 PING", "PONG"},
+	} {
+		if got, err := h.Exec(t.Context(), c.script); err != nil || got != c.want {
+			t.Errorf("after reset: %s: %q (%v), want %q", c.script, got, err, c.want)
+		}
+	}
+}
+
+func TestFaultsConcernTheNamedServer(t *testing.T) {
+	h := up(t, lab.Options{Instances: []lab.Instance{{Name: "sessions", Port: 6380}}})
+	sessions := h.Server("redis-server@sessions.service")
+	for name, do := range map[string]func(context.Context) error{
+		"stop": sessions.Stop, "mask": sessions.Mask, "take-port": sessions.TakePort, "busy": sessions.BusyScript, "disk-full": sessions.DiskFull,
+	} {
+		if err := do(t.Context()); err != nil {
+			t.Fatal(name, err)
+		}
+		if err := sessions.Running(brief(t)); err == nil {
+			t.Errorf("%s: the instance still answers", name)
+		}
+		if err := h.Running(t.Context()); err != nil {
+			t.Errorf("%s: the stock server: %v", name, err)
+		}
+		if err := h.Reset(t.Context()); err != nil {
+			t.Fatal(name, err)
+		}
+	}
+}
+
+func TestDebugSleepBlocks(t *testing.T) {
+	h := up(t, lab.Options{})
+	if err := h.DebugSleep(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Running(brief(t)); err == nil {
+		t.Error("Redis answers")
+	}
+	if err := h.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExecReportsAndEnds(t *testing.T) {
+	h := up(t, lab.Options{})
+	if _, err := h.Exec(t.Context(), "echo to-out; echo to-err >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "to-err") || !strings.Contains(err.Error(), "to-out") {
+		t.Errorf("%v, want an error with what the script printed", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := h.Exec(ctx, "sleep 1234 & wait"); err == nil {
+		t.Error("no error from a script that was ended")
+	}
+	if out, err := h.Exec(t.Context(), "pgrep -f 'sleep 123[4]' || :"); err != nil || out != "" {
+		t.Errorf("the ended script left %q (%v)", out, err)
+	}
+	if out, err := h.Exec(t.Context(), "echo "+`"it's \$5"`); err != nil || out != "it's $5" {
+		t.Errorf("%q (%v)", out, err)
+	}
+}
