@@ -236,6 +236,7 @@ func (a *API) Run(ctx context.Context) error {
 func (a *API) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), a.opts.ShutdownGrace)
 	defer cancel()
+	defer func() { _ = a.listener.Close() }() // a server that never began does not close it
 	if err := a.server.Shutdown(ctx); err != nil {
 		a.log.Warn().Err(err).Msg("requests were cut at shutdown")
 		return errors.Join(nil, a.server.Close())

@@ -98,7 +98,8 @@ func routes() []route {
 
 // router builds the mux from the table. Paths outside of it are the panel's, or 404.
 func (a *API) router() *mux.Router {
-	r := mux.NewRouter().SkipClean(true)
+	// A path is taken as it was sent: an encoded slash is no slash, so that a proxy in front and we read the same.
+	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	for i := range a.routes {
 		rt := &a.routes[i]
 		methods := []string{rt.method}
@@ -116,7 +117,7 @@ func (a *API) router() *mux.Router {
 func refuseMethod(a *API, w http.ResponseWriter, c *call) error {
 	var allowed []string
 	for i := range a.routes {
-		if matchesPath(a.routes[i].path, c.r.URL.Path) {
+		if matchesPath(a.routes[i].path, c.r.URL.EscapedPath()) {
 			allowed = append(allowed, a.routes[i].method)
 		}
 	}
