@@ -94,7 +94,7 @@ func Files() []File {
 		{
 			Name:   "redis-medic.yml",
 			About:  "What redis-medic did, what it waits for, and whether the chain that carries its alerts works.",
-			Groups: []Group{recoveryGroup(), chainGroup()},
+			Groups: []Group{holdGroup(), recoveryGroup(), chainGroup()},
 		},
 		{
 			Name:   "redis-medic-slo.yml",

@@ -7,8 +7,7 @@ func held(reason string) string {
 	return `max by (service) (redis_service_hold{reason="` + reason + `"}) == 1`
 }
 
-// recoveryGroup tells people what redis-medic did and why it does not act. Holds that a person chose are facts, not problems;
-// Alertmanager uses them to keep quiet about the service.
+// recoveryGroup tells people what redis-medic did and why it does not act.
 func recoveryGroup() Group {
 	return Group{
 		Name:     "redis_medic_recovery",
@@ -63,6 +62,17 @@ func recoveryGroup() Group {
 				Description: `{{ $labels.service }} would stay down if it failed now. Switch automatic recovery on again when there is no reason
 					against it.`,
 			},
+		},
+	}
+}
+
+// holdGroup tells that a person wants it so. Alertmanager mutes a service by these, so they must be as fast as the alerts that
+// they mute.
+func holdGroup() Group {
+	return Group{
+		Name:     "redis_medic_holds",
+		Interval: time.Second,
+		Alerts: []Alert{
 			{
 				Name: "RedisStoppedByOperator", Severity: Info,
 				Expr:        held("stopped_by_operator"),
