@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -32,7 +33,7 @@ const usage = `Usage: lab COMMAND
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:])
+	err := command(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -43,7 +44,7 @@ func main() {
 	}
 }
 
-func command(ctx context.Context, args []string) error {
+func command(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
 		fmt.Fprint(os.Stderr, usage)
 		return errors.New("no command")
@@ -51,17 +52,17 @@ func command(ctx context.Context, args []string) error {
 	rest := args[1:]
 	switch args[0] {
 	case "up":
-		return up(ctx, rest)
+		return up(ctx, rest, out)
 	case "down":
-		return down(rest)
+		return down(rest, out)
 	case "status":
-		return status(rest)
+		return status(rest, out)
 	case "reset":
 		return onHost("reset", rest, func(r *lab.Redis, _ []string) error { return r.Host().Reset(ctx) })
 	case "exec":
 		return onHost("exec", rest, func(r *lab.Redis, words []string) error {
-			out, err := r.Host().Exec(ctx, strings.Join(words, " "))
-			fmt.Println(out)
+			text, err := r.Host().Exec(ctx, strings.Join(words, " "))
+			fmt.Fprintln(out, text)
 			return err
 		})
 	case "fault":
@@ -75,7 +76,7 @@ func command(ctx context.Context, args []string) error {
 		})
 	case "faults":
 		for _, f := range lab.Faults() {
-			fmt.Printf("%-30s %s\n", strings.TrimSpace(f.Name+" "+f.Args), f.Help)
+			fmt.Fprintf(out, "%-30s %s\n", strings.TrimSpace(f.Name+" "+f.Args), f.Help)
 		}
 		return nil
 	default:
@@ -84,7 +85,7 @@ func command(ctx context.Context, args []string) error {
 	}
 }
 
-func up(ctx context.Context, args []string) error {
+func up(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("lab up", flag.ContinueOnError)
 	opts := lab.Options{Log: os.Stderr}
 	flags.BoolVar(&opts.Gate, "gate", false, "install the forced-command gate")
@@ -109,25 +110,25 @@ func up(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	describe(h)
+	describe(out, h)
 	if opts.Keep {
 		return nil
 	}
-	fmt.Println("\nCtrl-C ends it.")
+	fmt.Fprintln(out, "\nCtrl-C ends it.")
 	<-ctx.Done()
 	return h.Down()
 }
 
 // describe prints how to reach a host.
-func describe(h *lab.Host) {
+func describe(out io.Writer, h *lab.Host) {
 	for _, r := range h.Servers {
-		fmt.Printf("Redis    %s  %s\n", r.RedisAddr, r.Unit)
+		fmt.Fprintf(out, "Redis    %s  %s\n", r.RedisAddr, r.Unit)
 	}
-	fmt.Printf("password %s\n", h.PasswordFile)
-	fmt.Printf("SSH      ssh -i %s -o UserKnownHostsFile=%s %s@%s  (%s)\n", h.IdentityFile, h.KnownHostsFile, h.User, h.Address, h.Access)
+	fmt.Fprintf(out, "password %s\n", h.PasswordFile)
+	fmt.Fprintf(out, "SSH      ssh -i %s -o UserKnownHostsFile=%s %s@%s  (%s)\n", h.IdentityFile, h.KnownHostsFile, h.User, h.Address, h.Access)
 }
 
-func down(args []string) error {
+func down(args []string, out io.Writer) error {
 	if err := lab.Sweep(); err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func down(args []string) error {
 	for _, h := range hosts {
 		if wanted[strconv.Itoa(h.Number)] || (len(args) == 0 && h.Kept()) {
 			errs = append(errs, h.Down())
-			fmt.Println(h.Name, "is down")
+			fmt.Fprintln(out, h.Name, "is down")
 			delete(wanted, strconv.Itoa(h.Number))
 		}
 	}
@@ -153,7 +154,7 @@ func down(args []string) error {
 	return errors.Join(errs...)
 }
 
-func status(args []string) error {
+func status(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("lab status", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "print JSON")
 	if err := flags.Parse(args); err != nil {
@@ -167,20 +168,20 @@ func status(args []string) error {
 		if hosts == nil {
 			hosts = []*lab.Host{}
 		}
-		encoder := json.NewEncoder(os.Stdout)
+		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(hosts)
 	}
 	if len(hosts) == 0 {
-		fmt.Println("no host is running")
+		fmt.Fprintln(out, "no host is running")
 	}
 	for _, h := range hosts {
 		kept := ""
 		if h.Kept() {
 			kept = ", kept"
 		}
-		fmt.Printf("host %d (%s%s)\n", h.Number, h.Name, kept)
-		describe(h)
+		fmt.Fprintf(out, "host %d (%s%s)\n", h.Number, h.Name, kept)
+		describe(out, h)
 	}
 	return nil
 }
