@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/exporter-toolkit/web"
 )
@@ -135,12 +133,6 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 	e.respond(w, r, func() ([]*dto.MetricFamily, error) {
 		return merge([]*page{e.scrape(r.Context(), s, want, nil)}), nil
 	})
-}
-
-// respond encodes what gather returns in the format and compression that the client asks for.
-func (e *Exporter) respond(w http.ResponseWriter, r *http.Request, gather prometheus.GathererFunc) {
-	promhttp.HandlerFor(gather, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError, ErrorLog: errorLog{e.opt.Logger}}).
-		ServeHTTP(w, r)
 }
 
 // serveDiscovery lists the services for Prometheus's http_sd_configs: each is scraped by /probe under its own instance label.

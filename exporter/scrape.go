@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/exporter/info"
 	"github.com/redis-medic/redis-medic/exporter/metric"
@@ -224,9 +222,3 @@ func publishScrape(p *page, s *service, reply health.Reply, took float64) {
 		p.gauge(famLastConnect, connect.Seconds())
 	}
 }
-
-// errorLog lets promhttp report what it could not encode.
-type errorLog struct{ zerolog.Logger }
-
-// Println implements promhttp.Logger.
-func (l errorLog) Println(v ...any) { l.Error().Msg(fmt.Sprint(v...)) }

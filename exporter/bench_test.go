@@ -1,0 +1,300 @@
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/exporter/resp"
+)
+
+// widen makes commandstats of a server count about n different commands, the scrape's own included.
+func widen(t testing.TB, r *testRedis, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	c, err := resp.Dial(ctx, resp.Options{Addr: r.addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	count := func() int {
+		replies, err := c.Do(ctx, []string{"INFO", "commandstats"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(replies[0].Str, "cmdstat_")
+	}
+	replies, err := c.Do(ctx, []string{"COMMAND", "LIST"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, 0, len(replies[0].Elems))
+	for _, e := range replies[0].Elems {
+		switch e.Str {
+		case "shutdown", "debug", "monitor", "subscribe", "psubscribe", "ssubscribe", "sync", "psync", "quit", "reset", "replicaof", "slaveof",
+			"failover", "multi", "exec", "discard", "wait", "replconf", "client", "config", "latency", "slowlog", "flushall", "hello", "auth",
+			"bgsave", "save", "bgrewriteaof", "swapdb", "script", "function", "acl", "cluster", "memory", "module", "object", "command", "pubsub",
+			"xgroup", "xinfo", "asking", "restore-asking", "readonly", "readwrite", "unsubscribe", "punsubscribe", "sunsubscribe", "pfselftest":
+		default:
+			names = append(names, e.Str)
+		}
+	}
+	slices.Sort(names)
+	args := [][]string{nil, {"k"}, {"k", "1"}, {"k", "1", "1"}, {"k", "1", "1", "1"}}
+	for _, name := range names {
+		if count() >= n {
+			return
+		}
+		for _, a := range args { // the wrong number of arguments is refused before it is counted: one of these runs or fails
+			if _, err := c.Do(ctx, append([]string{name}, a...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Fatalf("only %d commands", count())
+}
+
+// cpuOf is the CPU time that a process has used.
+func cpuOf(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "schedstat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := time.Duration(0)
+	tasks, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "schedstat"))
+	if err != nil || len(tasks) == 0 {
+		f := strings.Fields(string(b))
+		ns, _ := strconv.ParseInt(f[0], 10, 64)
+		return time.Duration(ns)
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		ns, _ := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
+		total += time.Duration(ns)
+	}
+	return total
+}
+
+// child is an exporter in a process of its own, so that its CPU time and memory can be told from the test's.
+type child struct {
+	url string
+	pid int
+}
+
+func startChild(b *testing.B, url, listen string, cmd *exec.Cmd) child {
+	b.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	until(b, "the exporter listens", func() bool {
+		c, err := net.Dial("tcp", listen)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return child{url, cmd.Process.Pid}
+}
+
+// startOurs runs this test binary as an exporter; see TestMain.
+func startOurs(b *testing.B, redis string) child {
+	b.Helper()
+	listen := freeAddr(b)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "EXPORTER_CHILD_LISTEN="+listen, "EXPORTER_CHILD_REDIS="+redis)
+	return startChild(b, "http://"+listen+"/probe?target=redis", listen, cmd)
+}
+
+// startTheirs runs redis_exporter: the one that REDIS_EXPORTER names, else Debian's.
+func startTheirs(b *testing.B, redis string) child {
+	b.Helper()
+	binary := os.Getenv("REDIS_EXPORTER")
+	if binary == "" {
+		var err error
+		if binary, err = exec.LookPath("prometheus-redis-exporter"); err != nil {
+			b.Skip("no redis_exporter: set REDIS_EXPORTER or install prometheus-redis-exporter")
+		}
+	}
+	listen := freeAddr(b)
+	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(binary, "-redis.addr", "redis://"+redis, "-web.listen-address", listen, "-log-level", "error"))
+}
+
+// TestMain turns the test binary into an exporter where a benchmark asks for one.
+func TestMain(m *testing.M) {
+	listen := os.Getenv("EXPORTER_CHILD_LISTEN")
+	if listen == "" {
+		os.Exit(m.Run())
+	}
+	e, err := New(Options{Listen: listen, Logger: zerolog.Nop(), Targets: childTargets()})
+	if err == nil {
+		err = e.Run(context.Background())
+	}
+	_, _ = fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// childTargets makes a target of each address in EXPORTER_CHILD_REDIS; more targets than addresses share them.
+func childTargets() []Target {
+	addrs := strings.Split(os.Getenv("EXPORTER_CHILD_REDIS"), ",")
+	n, _ := strconv.Atoi(os.Getenv("EXPORTER_CHILD_TARGETS"))
+	var out []Target
+	for i := range max(n, 1) {
+		t := Target{ID: "redis", Addr: addrs[i%len(addrs)], Timings: Timings{PingTimeout: 5 * time.Second}}
+		if n > 1 {
+			t.ID = fmt.Sprintf("redis%d", i)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// timesOf scrapes once and returns how long it took and how many bytes came.
+func timesOf(b *testing.B, client *http.Client, url, encoding string) (time.Duration, int64) {
+	b.Helper()
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Accept-Encoding", encoding)
+	req.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+	started := time.Now()
+	res, err := client.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK {
+		b.Fatal(err, res.StatusCode)
+	}
+	return time.Since(started), n
+}
+
+func percentile(d []time.Duration, p float64) float64 {
+	slices.Sort(d)
+	return float64(d[int(p*float64(len(d)-1))].Microseconds()) / 1e3
+}
+
+// BenchmarkAgainstRedisExporter scrapes ours and redis_exporter in turns, on the same Redis, and reports milliseconds of both.
+func BenchmarkAgainstRedisExporter(b *testing.B) {
+	for _, n := range []int{18, 98} {
+		for _, encoding := range []string{"identity", "gzip"} {
+			b.Run(fmt.Sprintf("%d-commands-%s", n, encoding), func(b *testing.B) { against(b, n, encoding, 0) })
+		}
+	}
+	b.Run("18-commands-gzip-20ms-away", func(b *testing.B) { against(b, 18, "gzip", 20*time.Millisecond) })
+}
+
+func against(b *testing.B, commands int, encoding string, delay time.Duration) {
+	r := startRedis(b)
+	widen(b, r, commands)
+	addr := r.addr
+	if delay > 0 {
+		addr = delayed(b, r.addr, delay/2)
+	}
+	both := []child{startOurs(b, addr), startTheirs(b, addr)}
+	client := &http.Client{}
+	for _, c := range both {
+		for range 5 {
+			timesOf(b, client, c.url, encoding)
+		}
+	}
+	took := make([][]time.Duration, len(both))
+	cpu := make([]time.Duration, len(both))
+	bytes := make([]int64, len(both))
+	for i, c := range both {
+		cpu[i] = cpuOf(b, c.pid)
+	}
+	b.ResetTimer()
+	for range b.N {
+		for i, c := range both {
+			d, n := timesOf(b, client, c.url, encoding)
+			took[i], bytes[i] = append(took[i], d), n
+		}
+	}
+	b.StopTimer()
+	for i, name := range []string{"our", "their"} {
+		used := float64((cpuOf(b, both[i].pid) - cpu[i]).Microseconds()) / 1e3 / float64(b.N)
+		b.ReportMetric(percentile(took[i], 0.5), name+"-p50-ms")
+		b.ReportMetric(percentile(took[i], 0.99), name+"-p99-ms")
+		b.ReportMetric(used, name+"-cpu-ms")
+		b.ReportMetric(float64(bytes[i]), name+"-bytes")
+	}
+	b.ReportMetric(0, "ns/op") // the sum of both says nothing
+}
+
+// delayed forwards to addr and holds every byte back for d, each way.
+func delayed(b *testing.B, addr string, d time.Duration) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", addr)
+			if err != nil {
+				_ = c.Close()
+				continue
+			}
+			go hold(c, up, d)
+			go hold(up, c, d)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func hold(from, to net.Conn, d time.Duration) {
+	type chunk struct {
+		b   []byte
+		due time.Time
+	}
+	queue := make(chan chunk, 1024)
+	go func() {
+		defer close(queue)
+		for {
+			b := make([]byte, 32<<10)
+			n, err := from.Read(b)
+			if n > 0 {
+				queue <- chunk{b[:n], time.Now().Add(d)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for c := range queue {
+		<-time.After(time.Until(c.due))
+		_, _ = to.Write(c.b)
+	}
+	_ = to.Close()
+}
