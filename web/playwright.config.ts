@@ -26,6 +26,8 @@ export default defineConfig({
     locale: 'en-GB',
     timezoneId: 'UTC',
     trace: 'off',
+    // Requests that a service worker sees cannot be played by the tests; one spec allows it.
+    serviceWorkers: 'block',
   },
   projects: [
     { name: 'panel', testMatch: 'panel/*.spec.ts', use: { baseURL: `http://127.0.0.1:${PORT}` } },

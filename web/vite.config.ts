@@ -31,5 +31,6 @@ export default defineConfig({
   server: {
     proxy: { '/api': { target: api }, '/ws': { target: api, ws: true } },
   },
-  preview: { headers: { 'Content-Security-Policy': contentSecurityPolicy } },
+  // The preview server stands alone: browser tests play the API themselves.
+  preview: { proxy: {}, headers: { 'Content-Security-Policy': contentSecurityPolicy } },
 })

@@ -18,4 +18,9 @@ const queryClient = new QueryClient({
   },
 })
 
+if (import.meta.env.PROD && 'serviceWorker' in navigator) {
+  // Refused, for example, where the certificate is not trusted: the panel then needs its server for the first load.
+  navigator.serviceWorker.register('/sw.js').catch(() => undefined)
+}
+
 createApp(App).use(createPinia()).use(VueQueryPlugin, { queryClient }).use(createPanelRouter()).mount('#app')

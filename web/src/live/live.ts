@@ -9,7 +9,7 @@ import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api
 import { shownState, type Level } from '@/status/status'
 
 import { isHealth, needsRefetch, orderOf, withIncident, withStatus } from './events'
-import { backoff, phaseOf, planAt, POLL_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
+import { backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
 import { dial, ROLE_CHANGED, SIGNED_OUT, type Socket } from './socket'
 
 /** One look at the service, for the strip of recent checks. */
@@ -49,6 +49,7 @@ export const useLive = defineStore('live', () => {
   let socketLostAt: number | null = null
   let attempt = 0
   let lastSeq = 0
+  let messageAt = 0
   let ticker: ReturnType<typeof setInterval> | undefined
   let refetch: ReturnType<typeof setTimeout> | undefined
   // Answers that were asked for before the service was changed belong to another page.
@@ -90,6 +91,7 @@ export const useLive = defineStore('live', () => {
   }
 
   function lost(error: ApiError, since: number): void {
+    dropSocket()
     failure.value = error
     link.suspectSince ??= socketLostAt ?? since
     timetable.retryAt = Date.now() + backoff(attempt++, Math.random())
@@ -113,6 +115,8 @@ export const useLive = defineStore('live', () => {
     if (error && (error.unreachable || error.status >= 500)) return lost(error, startedAt)
     heard()
     if (s.status === 'fulfilled') {
+      const untold = status.value !== null && status.value.pid !== s.value.pid
+      if (untold && link.socketOpen && startedAt - messageAt >= SILENCE_MS) dropSocket()
       status.value = s.value
       took(s.value.last_check)
     }
@@ -134,6 +138,7 @@ export const useLive = defineStore('live', () => {
   function onMessage(event: LiveEvent): void {
     const order = orderOf(lastSeq, event)
     heard()
+    messageAt = Date.now()
     socketLostAt = null
     if (order === 'old') return
     // After a snapshot the rest of the page is fetched too: it may be older than what was missed.
@@ -163,6 +168,14 @@ export const useLive = defineStore('live', () => {
   function refetchSoon(): void {
     clearTimeout(refetch)
     refetch = setTimeout(() => void refresh(), REFETCH_DELAY_MS)
+  }
+
+  /** A socket can look open long after the other end has gone. Events that it missed are sent again by their number. */
+  function dropSocket(): void {
+    socket?.drop()
+    socket = null
+    link.socketOpen = false
+    timetable.dialling = false
   }
 
   function openSocket(): void {
@@ -224,8 +237,7 @@ export const useLive = defineStore('live', () => {
     clearTimeout(refetch)
     window.removeEventListener('online', retryNow)
     document.removeEventListener('visibilitychange', retryNow)
-    socket?.drop()
-    socket = null
+    dropSocket()
     serviceId.value = ''
     status.value = health.value = recovery.value = recoveryError.value = failure.value = incident.value = stamp.value = null
     samples.value = []

@@ -5,6 +5,7 @@ import { useRoute } from 'vue-router'
 import { RedisServiceAPI } from '@/api/RedisServiceAPI'
 import type { ApiError } from '@/api/client'
 import type { Page, ServiceRecord } from '@/api/schema'
+import { recall } from '@/live/memory'
 
 /** The configured services. They change only with the configuration, so they are not asked for often. */
 export function useServices(refetchInterval: number | false = false): {
@@ -24,7 +25,12 @@ export function useService(): { id: ComputedRef<string>; record: ComputedRef<Ser
   const services = useServices()
   const id = computed(() => String(route.params.id ?? ''))
   const record = computed<ServiceRecord>(
-    () => services.data.value?.records.find((r) => r.id === id.value) ?? { id: id.value, name: id.value },
+    () => services.data.value?.records.find((r) => r.id === id.value) ?? remembered(id.value),
   )
   return { id, record, name: computed(() => record.value.name || id.value) }
+}
+
+function remembered(id: string): ServiceRecord {
+  const m = recall(id)
+  return { id, name: m?.name || id, ...(m ? { host: m.host, unit: m.unit, runbook_url: m.runbook } : {}) }
 }
