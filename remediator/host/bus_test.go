@@ -39,16 +39,16 @@ func TestSilentBusIsGivenUp(t *testing.T) {
 				}
 				s.Break(func(f *hosttest.Faults) { f.SilentBus, f.LostOpens = true, lost })
 				r := watch(t, c)
-				time.Sleep(host.DefaultCommandTimeout)
+				advance(host.DefaultCommandTimeout)
 				s.Break(func(f *hosttest.Faults) { f.LostOpens = false })
-				time.Sleep(2*host.DefaultDialTimeout + 2*host.DefaultPollInterval)
+				advance(2*host.DefaultDialTimeout + 2*host.DefaultPollInterval)
 				u.Stop()
-				time.Sleep(2 * host.DefaultPollInterval)
+				advance(2 * host.DefaultPollInterval)
 				if got := strings.TrimPrefix(r.words(), "?timeout "); got != "active inactive" {
 					t.Errorf("gated %v, lost %v: saw %q", gated, lost, got)
 				}
 				s.Heal()
-				time.Sleep(time.Minute)
+				advance(time.Minute)
 				if s.Buses() != 1 {
 					t.Errorf("gated %v, lost %v: %d buses after healing", gated, lost, s.Buses())
 				}
@@ -64,7 +64,7 @@ func TestBusDownIsUnknownNeverInactive(t *testing.T) {
 		c := s.Client()
 		r := watch(t, c)
 		s.Break(func(f *hosttest.Faults) { f.NoBus = true })
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		synctest.Wait()
 		if got := r.words(); got != "active ?command" {
 			t.Errorf("saw %q", got)
@@ -73,7 +73,7 @@ func TestBusDownIsUnknownNeverInactive(t *testing.T) {
 			t.Errorf("read %+v", read)
 		}
 		s.Heal()
-		time.Sleep(30 * time.Second)
+		advance(30 * time.Second)
 		synctest.Wait()
 		if got := r.words(); got != "active ?command active" || s.Buses() != 1 {
 			t.Errorf("after healing: %q, %d buses", got, s.Buses())
@@ -92,7 +92,7 @@ func TestHungSystemdIsUnknownAndStartsNoProcesses(t *testing.T) {
 		if read := c.ReadUnit(t.Context(), redisUnit); read.Class != health.ClassTimeout || time.Since(start) != host.DefaultCommandTimeout {
 			t.Errorf("read %+v after %v", read, time.Since(start))
 		}
-		time.Sleep(10 * time.Minute)
+		advance(10 * time.Minute)
 		synctest.Wait()
 		if got := r.words(); got != "active ?timeout" {
 			t.Errorf("saw %q", got)
@@ -151,9 +151,9 @@ func TestMaliciousBusMessagesDoNoHarm(t *testing.T) {
 		}
 		dials := s.Dials()
 		s.Signal(message(dbus.TypeSignal, "Huge", strings.Repeat("x", 2<<20)))
-		time.Sleep(host.DefaultPollInterval)
+		advance(host.DefaultPollInterval)
 		u.Set(func(u *health.Unit) { u.ActiveState = "failed" })
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		synctest.Wait()
 		if got := r.words(); got != "active inactive failed" || s.Dials() != dials {
 			t.Errorf("after an oversized message: %q, %d more dials", got, s.Dials()-dials)

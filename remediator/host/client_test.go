@@ -21,7 +21,7 @@ func command(verb host.Verb) host.Command {
 }
 
 // run runs a verb and returns its result, its error as *Error and how long it took on the bubble's clock.
-func run(t *testing.T, c *host.Client, ctx context.Context, verb host.Verb) (host.Result, *host.Error, time.Duration) {
+func run(ctx context.Context, t *testing.T, c *host.Client, verb host.Verb) (host.Result, *host.Error, time.Duration) {
 	t.Helper()
 	start := time.Now()
 	res, err := c.Run(ctx, command(verb))
@@ -34,6 +34,9 @@ func run(t *testing.T, c *host.Client, ctx context.Context, verb host.Verb) (hos
 	}
 	return res, e, time.Since(start)
 }
+
+// advance lets the clock of the bubble run for d.
+func advance(d time.Duration) { <-time.After(d) }
 
 func wantClass(t *testing.T, e *host.Error, class health.ErrorClass, public string) {
 	t.Helper()
@@ -64,7 +67,7 @@ func TestDialFailuresAreClassified(t *testing.T) {
 				s := hosttest.New(t)
 				c := s.Client()
 				tt.fault(s)
-				res, e, took := run(t, c, t.Context(), host.VerbStart)
+				res, e, took := run(t.Context(), t, c, host.VerbStart)
 				wantClass(t, e, tt.class, tt.public)
 				if took != tt.took {
 					t.Errorf("took %v, want %v", took, tt.took)
@@ -82,8 +85,8 @@ func TestDialFailuresAreClassified(t *testing.T) {
 				}
 				s.Heal()
 				s.TrustHostKey()
-				time.Sleep(2 * time.Minute)
-				if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil {
+				advance(2 * time.Minute)
+				if _, e, _ := run(t.Context(), t, c, host.VerbIsActive); e != nil {
 					t.Errorf("after healing: %v", e)
 				}
 				if status := c.Status(); !status.Reachable || status.Class != health.ClassNone || status.LastOK.IsZero() {
@@ -98,7 +101,7 @@ func TestUnknownHostKeyIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
 		c := s.Client(func(o *host.ClientOptions) { o.Address = "other-host:22" })
-		_, e, _ := run(t, c, t.Context(), host.VerbIsActive)
+		_, e, _ := run(t.Context(), t, c, host.VerbIsActive)
 		wantClass(t, e, health.ClassHostKey, "is not in known_hosts")
 	})
 }
@@ -108,10 +111,10 @@ func TestBetweenTwoDialsReadsFailAtOnceAndActsDial(t *testing.T) {
 		s := hosttest.New(t)
 		s.Break(func(f *hosttest.Faults) { f.Refused = true })
 		c := s.Client(func(o *host.ClientOptions) { o.BackoffMin, o.BackoffMax = time.Minute, time.Minute })
-		run(t, c, t.Context(), host.VerbIsActive)
-		time.Sleep(time.Second)
+		run(t.Context(), t, c, host.VerbIsActive)
+		advance(time.Second)
 		for range 100 {
-			_, e, took := run(t, c, t.Context(), host.VerbIsActive)
+			_, e, took := run(t.Context(), t, c, host.VerbIsActive)
 			wantClass(t, e, health.ClassUnreachable, "")
 			if took != 0 {
 				t.Fatalf("a read waited %v", took)
@@ -120,17 +123,17 @@ func TestBetweenTwoDialsReadsFailAtOnceAndActsDial(t *testing.T) {
 		if s.Dials() != 1 {
 			t.Errorf("%d dials, want 1: reads must not dial inside the backoff", s.Dials())
 		}
-		run(t, c, t.Context(), host.VerbStart)
+		run(t.Context(), t, c, host.VerbStart)
 		if s.Dials() != 2 {
 			t.Errorf("%d dials, want 2: an act forces one", s.Dials())
 		}
-		run(t, c, t.Context(), host.VerbStart)
+		run(t.Context(), t, c, host.VerbStart)
 		if s.Dials() != 2 {
 			t.Errorf("%d dials, want 2: forced dials keep a distance", s.Dials())
 		}
 		s.Heal()
-		time.Sleep(time.Second)
-		if _, e, _ := run(t, c, t.Context(), host.VerbStart); e != nil {
+		advance(time.Second)
+		if _, e, _ := run(t.Context(), t, c, host.VerbStart); e != nil {
 			t.Errorf("an act with the host back: %v", e)
 		}
 	})
@@ -158,14 +161,14 @@ func TestSilentPeerIsNoticedWithin15Seconds(t *testing.T) {
 		s.Unit(redisUnit.Name).Takes(time.Hour, 0)
 		s.Unit(redisUnit.Name).Stop()
 		c := s.Client()
-		run(t, c, t.Context(), host.VerbIsActive)
+		run(t.Context(), t, c, host.VerbIsActive)
 		go func() {
-			time.Sleep(time.Second)
+			advance(time.Second)
 			s.Break(func(f *hosttest.Faults) { f.Unreachable = true })
 		}()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		_, e, took := run(t, c, ctx, host.VerbStart)
+		_, e, took := run(ctx, t, c, host.VerbStart)
 		wantClass(t, e, health.ClassUnreachable, "outcome is unknown")
 		if !e.Sent || took > 15*time.Second {
 			t.Errorf("sent %v, noticed after %v", e.Sent, took)
@@ -182,14 +185,14 @@ func TestBrokenConnectionIsReplacedBeforeTheCommandIsSent(t *testing.T) {
 		s := hosttest.New(t)
 		c := s.Client()
 		for range 3 {
-			if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil {
+			if _, e, _ := run(t.Context(), t, c, host.VerbIsActive); e != nil {
 				t.Fatal(e)
 			}
-			time.Sleep(time.Minute)
+			advance(time.Minute)
 			s.Drop()
 		}
 		s.On(host.VerbStart, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Drop: true} })
-		_, e, _ := run(t, c, t.Context(), host.VerbStart)
+		_, e, _ := run(t.Context(), t, c, host.VerbStart)
 		wantClass(t, e, health.ClassUnreachable, "outcome is unknown")
 		starts := 0
 		for _, line := range s.Commands() {
@@ -207,9 +210,9 @@ func TestDroppingServerIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
 		c := s.Client()
-		run(t, c, t.Context(), host.VerbIsActive)
+		run(t.Context(), t, c, host.VerbIsActive)
 		before := s.Dials()
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); advance(100 * time.Millisecond) {
 			s.Drop()
 		}
 		if n := s.Dials() - before; n > 15 {
@@ -225,7 +228,7 @@ func TestCallerGivesUp(t *testing.T) {
 		c := s.Client()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, e, took := run(t, c, ctx, host.VerbStart)
+		_, e, took := run(ctx, t, c, host.VerbStart)
 		wantClass(t, e, health.ClassTimeout, "")
 		if took != time.Second {
 			t.Errorf("took %v", took)
@@ -240,15 +243,15 @@ func TestClosedClient(t *testing.T) {
 		ended := make(chan *host.Error)
 		go func() {
 			s.On(host.VerbShow, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Hang: true} })
-			_, e, _ := run(t, c, t.Context(), host.VerbShow)
+			_, e, _ := run(t.Context(), t, c, host.VerbShow)
 			ended <- e
 		}()
-		time.Sleep(time.Second)
+		advance(time.Second)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 		wantClass(t, <-ended, health.ClassUnreachable, "closed")
-		_, e, _ := run(t, c, t.Context(), host.VerbStart)
+		_, e, _ := run(t.Context(), t, c, host.VerbStart)
 		wantClass(t, e, health.ClassUnreachable, "closed")
 		if r := c.ReadUnit(t.Context(), redisUnit); r.OK() || r.Class != health.ClassUnreachable {
 			t.Errorf("read %+v", r)
@@ -275,16 +278,16 @@ func TestStatusListenersSeeEachChangeOnce(t *testing.T) {
 				}
 			}
 		})
-		run(t, c, t.Context(), host.VerbIsActive)
-		time.Sleep(time.Minute)
+		run(t.Context(), t, c, host.VerbIsActive)
+		advance(time.Minute)
 		s.Break(func(f *hosttest.Faults) { f.Refused = true })
 		s.Drop()
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		s.Heal()
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		s.RotateHostKey()
 		s.Drop()
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		mu.Lock()
 		defer mu.Unlock()
 		if got := strings.Join(seen, " "); got != "up unreachable up host-key" {

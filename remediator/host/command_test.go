@@ -27,7 +27,7 @@ func TestEveryVerbSendsItsFixedLine(t *testing.T) {
 				if verb == host.VerbBus {
 					continue
 				}
-				if _, e, _ := run(t, c, t.Context(), verb); e != nil {
+				if _, e, _ := run(t.Context(), t, c, verb); e != nil {
 					t.Errorf("gated %v: %v", gated, e)
 				}
 				want, err := command(verb).ShellLine()
@@ -79,7 +79,7 @@ func TestCommandFailures(t *testing.T) {
 				s := hosttest.New(t)
 				s.On(tt.verb, tt.reply)
 				c := s.Client()
-				res, e, _ := run(t, c, t.Context(), tt.verb)
+				res, e, _ := run(t.Context(), t, c, tt.verb)
 				wantClass(t, e, tt.class, tt.public)
 				if !e.Sent || res.Stderr == "" && tt.verb != host.VerbJournal {
 					t.Errorf("sent %v, stderr %q", e.Sent, res.Stderr)
@@ -99,7 +99,7 @@ func TestIsActiveAnswersWithItsExitCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
 		s.Unit(redisUnit.Name).Stop()
-		res, e, _ := run(t, s.Client(), t.Context(), host.VerbIsActive)
+		res, e, _ := run(t.Context(), t, s.Client(), host.VerbIsActive)
 		if e != nil || res.ExitCode != 3 || res.Stdout != "inactive\n" {
 			t.Errorf("got %+v, %v", res, e)
 		}
@@ -114,7 +114,7 @@ func TestHungCommandsEndAtTheirDeadlineAndDoNotPileUp(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				_, e, took := run(t, c, t.Context(), host.VerbShow)
+				_, e, took := run(t.Context(), t, c, host.VerbShow)
 				wantClass(t, e, health.ClassTimeout, "")
 				if took != host.DefaultCommandTimeout {
 					t.Errorf("a read took %v", took)
@@ -127,12 +127,12 @@ func TestHungCommandsEndAtTheirDeadlineAndDoNotPileUp(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		_, e, took := run(t, c, ctx, host.VerbRestart)
+		_, e, took := run(ctx, t, c, host.VerbRestart)
 		wantClass(t, e, health.ClassTimeout, "did not end in time")
 		if !e.Sent || took != 30*time.Second {
 			t.Errorf("act: sent %v after %v, want its own deadline although the reads are stuck", e.Sent, took)
 		}
-		if _, e, took = run(t, c, t.Context(), host.VerbStop); e == nil || took != host.DefaultActTimeout {
+		if _, e, took = run(t.Context(), t, c, host.VerbStop); e == nil || took != host.DefaultActTimeout {
 			t.Errorf("an act without a deadline took %v: %v", took, e)
 		}
 		if !c.Status().Reachable {
@@ -145,8 +145,8 @@ func TestReadIsRepeatedWhenItsConnectionBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
 		c := s.Client()
-		run(t, c, t.Context(), host.VerbIsActive)
-		time.Sleep(time.Minute)
+		run(t.Context(), t, c, host.VerbIsActive)
+		advance(time.Minute)
 		var reads atomic.Int32
 		s.On(host.VerbShow, func(hosttest.Call) *hosttest.Reply {
 			if reads.Add(1) == 1 {
@@ -168,7 +168,7 @@ func TestNoFurtherSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
 		s.Break(func(f *hosttest.Faults) { f.NoSessions = true })
-		_, e, _ := run(t, s.Client(), t.Context(), host.VerbStart)
+		_, e, _ := run(t.Context(), t, s.Client(), host.VerbStart)
 		wantClass(t, e, health.ClassTimeout, "no more sessions")
 		if e.Sent {
 			t.Error("marked as sent")
@@ -180,16 +180,16 @@ func TestSessionThatIsNeverOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := hosttest.New(t)
 		c := s.Client()
-		run(t, c, t.Context(), host.VerbIsActive)
+		run(t.Context(), t, c, host.VerbIsActive)
 		s.Break(func(f *hosttest.Faults) { f.LostOpens = true })
-		_, e, took := run(t, c, t.Context(), host.VerbIsActive)
+		_, e, took := run(t.Context(), t, c, host.VerbIsActive)
 		wantClass(t, e, health.ClassTimeout, "did not open a session")
 		if e.Sent || took != host.DefaultCommandTimeout {
 			t.Errorf("sent %v after %v", e.Sent, took)
 		}
 		s.Heal()
-		time.Sleep(2 * host.DefaultDialTimeout)
-		if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil || s.Dials() != 2 {
+		advance(2 * host.DefaultDialTimeout)
+		if _, e, _ := run(t.Context(), t, c, host.VerbIsActive); e != nil || s.Dials() != 2 {
 			t.Errorf("%v with %d dials: a connection that opens no sessions is replaced", e, s.Dials())
 		}
 	})
@@ -203,11 +203,11 @@ func TestOutputIsBounded(t *testing.T) {
 			s.On(verb, func(hosttest.Call) *hosttest.Reply { return &hosttest.Reply{Stdout: long} })
 		}
 		c := s.Client()
-		res, e, _ := run(t, c, t.Context(), host.VerbListeners)
+		res, e, _ := run(t.Context(), t, c, host.VerbListeners)
 		if e != nil || !res.Truncated || len(res.Stdout) != 1<<20 || !strings.HasPrefix(res.Stdout, "first") {
 			t.Errorf("%d bytes, truncated %v, %v", len(res.Stdout), res.Truncated, e)
 		}
-		res, e, _ = run(t, c, t.Context(), host.VerbRedisLog)
+		res, e, _ = run(t.Context(), t, c, host.VerbRedisLog)
 		if e != nil || !res.Truncated || len(res.Stdout) > 1<<20 || !strings.HasSuffix(res.Stdout, "last\n") {
 			t.Errorf("of a log the newest part counts: %d bytes, truncated %v, %v", len(res.Stdout), res.Truncated, e)
 		}

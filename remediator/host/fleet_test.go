@@ -91,17 +91,17 @@ func TestFleetFollowsAReload(t *testing.T) {
 		r := &recorder{}
 		ended := make(chan error, 1)
 		go func() { ended <- fleet.WatchUnit(t.Context(), "redis", r.add) }()
-		time.Sleep(time.Second)
+		advance(time.Second)
 		fleet.ReadUnit(t.Context(), "cache")
 
 		fleet.Set(map[string]host.Member{"redis": {first, redisUnit}})
-		time.Sleep(time.Second)
+		advance(time.Second)
 		if n := r.count(); n != 1 {
 			t.Errorf("%d reads: a reload that does not concern the service disturbed its watch", n)
 		}
 		kept = b.Client()
 		fleet.Set(map[string]host.Member{"redis": {kept, redisUnit}})
-		time.Sleep(time.Second)
+		advance(time.Second)
 		if got := r.words(); got != "active inactive" {
 			t.Errorf("the watch saw %q, want it to have moved to the other host without a fault between", got)
 		}
@@ -159,7 +159,7 @@ func TestFleetFacts(t *testing.T) {
 			t.Errorf("listeners without sudo: %v", err)
 		}
 		s.Drop()
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		if _, err := fleet.ProcState(t.Context(), "redis"); host.ClassOf(err) != health.ClassUnreachable {
 			t.Errorf("unreachable: %v", err)
 		}

@@ -33,8 +33,7 @@ func loadKey(path string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("private key: %w", err)
 	}
 	raw, err := ssh.ParseRawPrivateKey(pem)
-	var missing *ssh.PassphraseMissingError
-	if errors.As(err, &missing) {
+	if _, encrypted := errors.AsType[*ssh.PassphraseMissingError](err); encrypted {
 		return nil, fmt.Errorf("private key %s: it is encrypted; use a key without a passphrase and protect the file", path)
 	}
 	if err != nil {

@@ -129,7 +129,7 @@ func TestKeyThatBecomesReadableToOthersIsRefusedAtTheNextDial(t *testing.T) {
 		if err := os.Chmod(s.ClientOptions().IdentityFile, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, e, _ := run(t, c, t.Context(), host.VerbIsActive)
+		_, e, _ := run(t.Context(), t, c, host.VerbIsActive)
 		wantClass(t, e, health.ClassAuth, "private key")
 		if !strings.Contains(e.Error(), "chmod 600") || strings.Contains(e.Public, "/") {
 			t.Errorf("private %v, public %q", e, e.Public)
@@ -137,8 +137,8 @@ func TestKeyThatBecomesReadableToOthersIsRefusedAtTheNextDial(t *testing.T) {
 		if err := os.Chmod(s.ClientOptions().IdentityFile, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
-		if _, e, _ := run(t, c, t.Context(), host.VerbIsActive); e != nil {
+		advance(time.Minute)
+		if _, e, _ := run(t.Context(), t, c, host.VerbIsActive); e != nil {
 			t.Error(e)
 		}
 	})

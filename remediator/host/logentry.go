@@ -209,8 +209,7 @@ func (c *Client) Logs(ctx context.Context, unit Unit, lines int) (Logs, error) {
 }
 
 func missing(to map[string]*Error, source string, err error) {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		to[source] = e
 	}
 }

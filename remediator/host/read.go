@@ -49,8 +49,7 @@ func read(start time.Time, u health.Unit) health.UnitRead {
 func (c *Client) unread(start time.Time, err error) health.UnitRead {
 	now := time.Now()
 	r := health.UnitRead{At: now, Took: now.Sub(start), Class: health.ClassCommand, Err: "the unit could not be read"}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		r.Class, r.Err = e.Class, e.Public
 	}
 	c.log.Debug().Err(err).Msg("read unit")

@@ -114,10 +114,10 @@ var spanUnits = map[string]time.Duration{
 // cannot be read, and a span that systemd did not say, is 0; longer than a Duration can hold is health.Infinite.
 func ParseSpan(s string) time.Duration {
 	s = strings.TrimSpace(s)
-	switch {
-	case s == "infinity":
+	switch s {
+	case "infinity":
 		return health.Infinite
-	case s == "" || s == "[not set]":
+	case "", "[not set]":
 		return 0
 	}
 	if n, err := strconv.ParseUint(s, 10, 64); err == nil {

@@ -229,8 +229,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // ClassOf returns the class of a host error, or health.ClassNone for other errors and nil.
 func ClassOf(err error) health.ErrorClass {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return health.ClassNone

@@ -150,7 +150,7 @@ func TestWatchSeesEveryStepOfACrash(t *testing.T) {
 			if took := time.Since(start); took != 0 || r.last().Unit.SubState != "auto-restart" {
 				t.Errorf("gated %v: %v after the crash the last read is %+v", gated, took, r.last().Unit)
 			}
-			time.Sleep(time.Second)
+			advance(time.Second)
 			if got := r.words(); !strings.HasSuffix(got, "activating active") {
 				t.Errorf("gated %v: saw %q", gated, got)
 			}
@@ -168,13 +168,13 @@ func TestWatchWithoutABusPolls(t *testing.T) {
 		s.Break(func(f *hosttest.Faults) { f.NoBridge = true })
 		r := watch(t, s.Client())
 		u.Stop()
-		time.Sleep(host.DefaultPollInterval)
+		advance(host.DefaultPollInterval)
 		synctest.Wait()
 		if got := r.words(); got != "active inactive" {
 			t.Errorf("saw %q", got)
 		}
 		s.Heal()
-		time.Sleep(15 * time.Second)
+		advance(15 * time.Second)
 		before := r.count()
 		u.Set(func(u *health.Unit) { u.ActiveState, u.SubState = "failed", "failed" })
 		synctest.Wait()
@@ -189,29 +189,29 @@ func TestWatchFollowsTheConnection(t *testing.T) {
 		s := hosttest.New(t)
 		u := s.Unit(redisUnit.Name)
 		r := watch(t, s.Client())
-		time.Sleep(10 * time.Second)
+		advance(10 * time.Second)
 
 		s.Drop() // a restart of sshd: nobody is told that anything was wrong
 		u.Stop()
-		time.Sleep(time.Second)
+		advance(time.Second)
 		if got := r.words(); got != "active inactive" {
 			t.Errorf("after a drop: %q", got)
 		}
 
 		s.Break(func(f *hosttest.Faults) { f.Unreachable = true })
-		time.Sleep(20 * time.Second)
+		advance(20 * time.Second)
 		if got := r.words(); got != "active inactive ?unreachable" {
 			t.Errorf("after a partition: %q", got)
 		}
 		s.Heal()
-		time.Sleep(20 * time.Second)
+		advance(20 * time.Second)
 		if got := r.words(); got != "active inactive ?unreachable inactive" {
 			t.Errorf("after healing: %q", got)
 		}
 
 		s.RotateHostKey()
 		s.Drop()
-		time.Sleep(time.Second)
+		advance(time.Second)
 		if got := r.words(); got != "active inactive ?unreachable inactive ?host-key" {
 			t.Errorf("after a change of the host key: %q", got)
 		}
@@ -223,7 +223,7 @@ func TestWatchResyncsWhenNothingHappens(t *testing.T) {
 		s := hosttest.New(t)
 		s.Unit(redisUnit.Name)
 		r := watch(t, s.Client())
-		time.Sleep(10*host.DefaultResyncInterval + time.Second)
+		advance(10*host.DefaultResyncInterval + time.Second)
 		if n := r.count(); n != 11 {
 			t.Errorf("%d reads in ten intervals, want 11", n)
 		}
@@ -241,14 +241,14 @@ func TestSlowListenerLosesNothingButSteps(t *testing.T) {
 		go func() {
 			ended <- c.WatchUnit(ctx, redisUnit, func(read health.UnitRead) {
 				r.add(read)
-				time.Sleep(time.Second)
+				advance(time.Second)
 			})
 		}()
-		time.Sleep(1500 * time.Millisecond)
+		advance(1500 * time.Millisecond)
 		for range 1000 {
 			u.Set(func(u *health.Unit) { u.NRestarts++ })
 		}
-		time.Sleep(3 * time.Second)
+		advance(3 * time.Second)
 		if n := r.count(); n > 4 || r.last().Unit.NRestarts != 1000 {
 			t.Errorf("%d reads, the last shows %d of 1000 changes", n, r.last().Unit.NRestarts)
 		}

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,12 +32,7 @@ func (s *Server) parse(line string) (Call, bool) {
 }
 
 func known(v host.Verb) bool {
-	for _, each := range host.Verbs() {
-		if v == each {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(host.Verbs(), v)
 }
 
 // plain reads the words of a line for a host without the gate.
