@@ -59,7 +59,7 @@ lint: fmt-check lint-go lint-web ## gofmt, golangci-lint, eslint, vue-tsc
 
 lint-go:
 	$(call stage,lint: Go)
-	@$(GOLANGCI) run ./...
+	@$(GOLANGCI) run --allow-serial-runners ./...
 
 lint-web: web/node_modules/.package-lock.json
 	$(call stage,lint: panel)

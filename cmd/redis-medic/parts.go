@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -55,8 +56,8 @@ func (p *parts) run(ctx context.Context) error {
 		p.log.Error().Str("part", name).Msg("ended by itself, shutting down")
 	}
 	var errs []error
-	for i := len(p.list) - 1; i >= 0; i-- {
-		one, r := p.list[i], all[i]
+	for i, one := range slices.Backward(p.list) {
+		r := all[i]
 		if r.stop != nil {
 			r.stop()
 			errs = append(errs, wait(one.name, r.done))

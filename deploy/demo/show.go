@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,8 +71,8 @@ func tell(ctx context.Context, out io.Writer, s *stack.Stack) {
 		}
 		// An API that does not answer for a moment is asked again.
 		if incidents, err := s.Incidents(ctx, "redis"); err == nil {
-			for i := len(incidents) - 1; i >= 0; i-- {
-				tellSteps(out, incidents[i], told)
+			for _, i := range slices.Backward(incidents) {
+				tellSteps(out, i, told)
 			}
 		}
 		for _, m := range s.Mail.Messages()[mails:] {

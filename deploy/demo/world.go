@@ -106,7 +106,9 @@ func execInHost(ctx context.Context, args []string, out io.Writer) error {
 	for _, h := range hosts {
 		if h.Name == n.Host {
 			text, err := h.Exec(ctx, command)
-			fmt.Fprint(out, text)
+			if text = strings.TrimSpace(text); text != "" {
+				fmt.Fprintln(out, text)
+			}
 			return err
 		}
 	}

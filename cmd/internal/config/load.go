@@ -142,8 +142,7 @@ func (d *decoder) decode(root *yaml.Node) *Config {
 
 // refuseShared reports keys of a service entry that govern the whole program.
 func (d *decoder) refuseShared(t reflect.Type, path string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		at := join(path, f.Tag.Get("key"))
 		if !d.has(at) {
 			continue
@@ -188,7 +187,7 @@ func (d *decoder) requireAll(v reflect.Value, path string) {
 			} else if tag.Get("inline") == "" {
 				continue
 			}
-			if tag.Get("required") != "" && v.Field(i).IsZero() && !d.has(at) && !(at == treeKey+".id") {
+			if tag.Get("required") != "" && v.Field(i).IsZero() && !d.has(at) && at != treeKey+".id" {
 				d.faultAt(at, "is missing; it has no default, so give it a value")
 			}
 			d.requireAll(v.Field(i), at)

@@ -302,8 +302,7 @@ func TestTheTagsAreKnown(t *testing.T) {
 
 func walkTags(t *testing.T, typ reflect.Type) {
 	t.Helper()
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		if name := f.Tag.Get("check"); name != "" && textChecks[name] == nil {
 			t.Errorf("%s.%s: unknown check %q", typ.Name(), f.Name, name)
 		}
@@ -345,8 +344,8 @@ func FuzzLoadNeverPanics(f *testing.F) {
 func TestThePermissionsAreThoseOfTheControlAPI(t *testing.T) {
 	full := Permissions{}
 	v := reflect.ValueOf(&full).Elem()
-	for i := range v.NumField() {
-		v.Field(i).Set(reflect.ValueOf([]string{"admin"}))
+	for _, f := range v.Fields() {
+		f.Set(reflect.ValueOf([]string{"admin"}))
 	}
 	got := full.Map()
 	for _, p := range rbac.Permissions() {

@@ -88,8 +88,7 @@ func distance(a, b string) int {
 
 // errnoText is a file error without the path, which the message names already.
 func errnoText(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err
