@@ -42,7 +42,7 @@ func (s *SQLite) insertAudit(tx *sql.Tx, rows []AuditRow) error {
 	if err != nil {
 		return err
 	}
-	defer stmt.Close()
+	defer func() { _ = stmt.Close() }()
 	for _, r := range rows {
 		at := toNano(r.Time)
 		back := at < s.lastTime
@@ -193,7 +193,7 @@ func (s *SQLite) auditRows(ctx context.Context, text string, args ...any) ([]Aud
 	if err != nil {
 		return nil, s.classify(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var out []AuditRow
 	for rows.Next() {
 		var r AuditRow

@@ -142,7 +142,7 @@ func (s *SQLite) documentRows(ctx context.Context, text string, args ...any) ([]
 	if err != nil {
 		return nil, s.classify(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	var out []Document
 	for rows.Next() {
 		var d Document

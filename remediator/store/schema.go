@@ -107,7 +107,7 @@ func step(ctx context.Context, db *sql.DB, ddl string, version int) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	if _, err := tx.ExecContext(ctx, ddl); err != nil {
 		return err
 	}
