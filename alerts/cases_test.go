@@ -114,7 +114,7 @@ func withoutUnit(more map[string]string) map[string]string {
 }
 
 func cases() []ruleCase {
-	return slices.Concat(outageCases(), answerCases(), resourceCases(), unitCases(), recoveryCases(), chainCases(), sloCases())
+	return slices.Concat(outageCases(), blindCases(), answerCases(), resourceCases(), unitCases(), recoveryCases(), chainCases(), sloCases())
 }
 
 func outageCases() []ruleCase {
@@ -170,6 +170,11 @@ func outageCases() []ruleCase {
 		{alert: "RedisBusyScript", name: "fires with the first BUSY",
 			series: becomes("busy", 3, nil),
 			at:     []moment{at(2), at(3, "RedisBusyScript/critical")}},
+	}
+}
+
+func blindCases() []ruleCase {
+	return []ruleCase{
 		{alert: "RedisHostUnreachable", name: "fires when neither SSH nor Redis answers, and nothing wakes the ladder",
 			series: withoutUnit(becomes("timeout", 3, map[string]string{up: "1*3 0", host: "1*3 0", failures: "0*3 1 2 3"})),
 			at:     []moment{at(7), at(8, "RedisHostUnreachable/critical"), at(20, "RedisHostUnreachable/critical")}},

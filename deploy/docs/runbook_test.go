@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -153,6 +154,26 @@ func decisions(t *testing.T) []string {
 		t.Fatalf("only %v found: the ladder's helpers have other names now", out)
 	}
 	return out
+}
+
+// TestTheCommandsOfTheRunbookAreShell finds commands that nobody could paste: quotes and brackets that do not end.
+func TestTheCommandsOfTheRunbookAreShell(t *testing.T) {
+	text, err := os.ReadFile("runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompt := regexp.MustCompile(`(?m)^(redis|medic|replica)[#$] *`)
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 30 {
+		t.Fatalf("only %d blocks of commands found", len(blocks))
+	}
+	for _, b := range blocks {
+		cmd := exec.CommandContext(t.Context(), "bash", "-n")
+		cmd.Stdin = strings.NewReader(prompt.ReplaceAllString(b[1], ""))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s\n%s", err, out, b[1])
+		}
+	}
 }
 
 func TestEveryLinkOfTheRunbookLeadsSomewhere(t *testing.T) {
