@@ -22,9 +22,10 @@ type link struct {
 	options func() resp.Options
 	idle    []*resp.Conn
 	busy    int
-	stale   int  // kept connections that turned out dead since the last look at the pool
-	epoch   int  // raised by drop: a connection of an older epoch is not kept
-	spoke   bool // Redis has answered under these options
+	stale   int           // kept connections that turned out dead since the last look at the pool
+	epoch   int           // raised by drop: a connection of an older epoch is not kept
+	spoke   bool          // Redis has answered under these options
+	connect time.Duration // how long the newest connection took to come up
 }
 
 // exchange is what came of sending PING and more over one connection.
@@ -58,6 +59,9 @@ func (l *link) do(ctx context.Context, fresh bool, commands [][]string, each ste
 				return x
 			}
 			x.ping.Connected = true
+			l.mu.Lock()
+			l.connect = x.connect
+			l.mu.Unlock()
 		}
 		x.talk(ctx, conn, commands, each)
 		l.put(conn, epoch, x.err == nil)

@@ -96,11 +96,6 @@ func (e *Exporter) scrape(ctx context.Context, s *service, want selection, tell 
 
 // recordScrape lets the prober learn from a scrape's PING.
 func (s *service) recordScrape(ctx context.Context, x exchange, started time.Time, timed bool) {
-	if x.connect > 0 {
-		s.mu.Lock()
-		s.connect = x.connect
-		s.mu.Unlock()
-	}
 	deadline, _ := ctx.Deadline()
 	s.mu.Lock()
 	enough := time.Duration(countShare * float64(s.target.Timings.PingTimeout))
@@ -215,9 +210,9 @@ func publishScrape(p *page, s *service, reply health.Reply, took float64) {
 		p.gauge(famLastError, 1, string(reply))
 	}
 	p.gauge(famLastDuration, took)
-	s.mu.Lock()
-	connect := s.connect
-	s.mu.Unlock()
+	s.link.mu.Lock()
+	connect := s.link.connect
+	s.link.mu.Unlock()
 	if connect > 0 {
 		p.gauge(famLastConnect, connect.Seconds())
 	}

@@ -34,8 +34,7 @@ type service struct {
 	errors    hourly
 	lastLost  time.Time // when the last PING that counted as lost was given up
 	traits    traits
-	connect   time.Duration // how long the newest connection of a scrape took to come up
-	startRun  string        // the run id that startTime belongs to
+	startRun  string // the run id that startTime belongs to
 	startTime float64
 	silent    time.Time // since when every PING went unanswered; zero while answered
 	seen      summary   // of the last verdict

@@ -197,7 +197,7 @@ func TestFrozenBeforeTheFirstLook(t *testing.T) {
 }
 
 // serve answers each connection to a listener of its own with f.
-func serve(t *testing.T, f func(net.Conn)) string {
+func serve(t testing.TB, f func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
