@@ -4,8 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/cmd/internal/config"
+	"github.com/redis-medic/redis-medic/controlapi/authn"
+	"github.com/redis-medic/redis-medic/remediator/host"
+	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
 // checkConfig loads a configuration and the secrets it names, as run would, and says what is wrong with them.
@@ -29,7 +37,7 @@ func checkConfig(_ context.Context, c console, args []string) error {
 	return nil
 }
 
-// loadConfig loads a configuration with its secrets.
+// loadConfig loads a configuration with its secrets and refuses what the components would refuse, without starting any.
 func loadConfig(file string) (*config.Config, *config.Secrets, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -39,8 +47,47 @@ func loadConfig(file string) (*config.Config, *config.Secrets, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := tryOut(cfg, secrets); err != nil {
+		return nil, nil, err
+	}
 	return cfg, secrets, nil
 }
+
+// tryOut makes everything that can be made without a listener, a connection or a write, and reports all refusals at once: keys
+// that cannot be read, certificates, web configurations, permissions.
+func tryOut(cfg *config.Config, secrets *config.Secrets) error {
+	var refused config.Problems
+	refuse := func(path string, err error) {
+		if err != nil {
+			refused = append(refused, config.Problem{File: cfg.File, Path: path, Text: err.Error()})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.SSH.Hosts)) {
+		c, err := host.NewClient(clientOptions(name, cfg.SSH.Hosts[name], zerolog.Nop()))
+		refuse("ssh.hosts."+name, err)
+		if err == nil {
+			refuse("ssh.hosts."+name, c.Close())
+		}
+	}
+	for _, s := range cfg.Services {
+		_, err := tlsOf(s)
+		refuse("redis.tls of service "+s.ID, err)
+	}
+	refuse("exporter.web_config_file", web.Validate(cfg.Exporter.WebConfigFile))
+	refuse("remediator.web_config_file", web.Validate(cfg.Remediator.WebConfigFile))
+	refuse("controlapi.web_config_file", web.Validate(cfg.ControlAPI.WebConfigFile))
+	o, err := apiOptions(cfg, secrets)
+	refuse("controlapi", err)
+	_, err = authn.New(authn.Options{Users: o.Users, ServiceAccounts: o.ServiceAccounts, JWT: o.JWT, Sessions: noSessions{}})
+	refuse("controlapi", err)
+	if len(refused) > 0 {
+		return refused
+	}
+	return nil
+}
+
+// noSessions stands for the store that a trial does not open.
+type noSessions struct{ store.Sessions }
 
 // faults adds the number of faults below their list.
 func faults(file string, err error) error {

@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/redis-medic/redis-medic/controlapi/authn"
 )
@@ -58,8 +63,23 @@ func TestHashPassword(t *testing.T) {
 func writeConfig(t *testing.T, change func(string) string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"key", "known_hosts", "token", "jwt"} {
-		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte("x"), 40), 0o600); err != nil {
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"key": pem.EncodeToMemory(block), "known_hosts": []byte(knownhosts.Line([]string{"127.0.0.1"}, signer.PublicKey())),
+		"token": bytes.Repeat([]byte("x"), 40), "jwt": bytes.Repeat([]byte("y"), 40),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,6 +121,13 @@ func TestCheckConfig(t *testing.T) {
 		if code != 1 || !strings.Contains(err, want) {
 			t.Errorf("%d, no %q in\n%s", code, want, err)
 		}
+	}
+	key := writeConfig(t, nil)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(key), "key"), []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, err := call(t, "", "check-config", key); code != 1 || !strings.Contains(err, key+": ssh.hosts.redis: ") {
+		t.Errorf("%d %q", code, err)
 	}
 	short := writeConfig(t, nil)
 	if err := os.WriteFile(filepath.Join(filepath.Dir(short), "jwt"), []byte("short"), 0o600); err != nil {
