@@ -1,7 +1,6 @@
 package dashboards
 
 import (
-	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
@@ -25,8 +24,8 @@ var (
 
 // overview is the dashboard that an alert links to: is Redis well, what did redis-medic do, what is the load, and does the chain
 // that would tell us work.
-func overview() (dashboard.Dashboard, error) {
-	b := dashboard.NewDashboardBuilder("redis-medic overview").
+func overview() (model, error) {
+	b := newBoard("redis-medic overview").
 		Uid(OverviewUID).
 		Description("The health of Redis as redis-medic sees it, its recoveries, its load, and redis-medic itself.").
 		Tags([]string{"redis", "redis-medic"}).
@@ -38,7 +37,7 @@ func overview() (dashboard.Dashboard, error) {
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
 		WithVariable(dashboard.NewQueryVariableBuilder("service").Label("Service").
 			Description("The services of the configuration.").
-			Query(dashboard.StringOrMap{String: cog.ToPtr("label_values(redis_health_status, service)")}).
+			Query(dashboard.StringOrMap{String: new("label_values(redis_health_status, service)")}).
 			Datasource(source).Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc).
 			Multi(true).IncludeAll(true).AllValue(".+")).
 		Annotation(dashboard.NewAnnotationQueryBuilder().Name("Alerts").Datasource(source).Enable(true).IconColor(worse).
@@ -55,7 +54,7 @@ func overview() (dashboard.Dashboard, error) {
 	return b.Build()
 }
 
-func row(b *dashboard.DashboardBuilder, title string) {
+func row(b *board, title string) {
 	b.WithRow(dashboard.NewRowBuilder(title))
 }
 
@@ -64,7 +63,7 @@ func coded(t text, width uint32, states []state, l line) *stat.PanelBuilder {
 	return number(t, width, "short", l).Mappings(mappings(states)).ColorMode(common.BigValueColorModeBackground)
 }
 
-func nowRow(b *dashboard.DashboardBuilder) {
+func nowRow(b *board) {
 	row(b, "Now")
 	b.WithPanel(coded(text{"Health", "The verdict on each service. Unknown means that it could not be measured: that is not down."},
 		sixth, healthStates, line{stateCode("redis_health_status", "status", healthStates), "{{service}}"}))
@@ -89,7 +88,7 @@ func nowRow(b *dashboard.DashboardBuilder) {
 		low, unitStates, line{stateCode("systemd_unit_state", "state", unitStates), "{{service}}"}))
 }
 
-func recoveryRow(b *dashboard.DashboardBuilder) {
+func recoveryRow(b *board) {
 	row(b, "Recovery")
 	b.WithPanel(timeline(text{"Holds", "Why automatic recovery does not act: stopped by an operator, maintenance, switched off, latched, breaker open and others."},
 		medium, holdStates, line{"max by (service, reason) (redis_service_hold{" + selected + "}) == 1", "{{service}}: {{reason}}"}))
@@ -111,7 +110,7 @@ func recoveryRow(b *dashboard.DashboardBuilder) {
 		line{"sum by (level, reason) (increase(redis_medic_rung_skipped_total{" + selected + "}[$__rate_interval])) > 0", "{{level}}: {{reason}}"}))
 }
 
-func loadRow(b *dashboard.DashboardBuilder) {
+func loadRow(b *board) {
 	row(b, "Load")
 	b.WithPanel(graph(text{"Commands", "Commands processed per second."}, third, "ops",
 		line{"max by (service) (rate(redis_commands_processed_total{" + selected + "}[$__rate_interval]))", "{{service}}"}))
@@ -142,7 +141,7 @@ func loadRow(b *dashboard.DashboardBuilder) {
 		line{"sum by (service) (max by (service, db) (redis_db_keys{" + selected + "}))", "{{service}}"}))
 }
 
-func dataRow(b *dashboard.DashboardBuilder) {
+func dataRow(b *board) {
 	row(b, "Data safety")
 	b.WithPanel(graph(text{"Unsaved changes", "Changes since the last save: what a kill would lose where there is no append-only file."}, third, "short",
 		line{"max by (service) (redis_rdb_changes_since_last_save{" + selected + "})", "{{service}}"}))
@@ -153,7 +152,7 @@ func dataRow(b *dashboard.DashboardBuilder) {
 		line{"min by (service) (redis_master_link_up{" + selected + "})", "{{service}} master link"}))
 }
 
-func medicRow(b *dashboard.DashboardBuilder) {
+func medicRow(b *board) {
 	row(b, "redis-medic itself")
 	b.WithPanel(number(text{"Last heartbeat", "How long ago Alertmanager was last heard on the webhook. The heartbeat comes every minute."}, sixth, "s",
 		line{"time() - max(redis_medic_webhook_last_timestamp_seconds)", ""}).Thresholds(steps([]string{good, bad, worse}, 90, 180)))

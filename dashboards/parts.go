@@ -28,7 +28,18 @@ const (
 // selected restricts a query to the services chosen on the dashboard.
 const selected = `service=~"$service"`
 
-var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${datasource}")}
+// The classic dashboard model, which every Grafana since version 7 reads from provisioning files. The SDK calls it deprecated in
+// favour of the resources that Grafana 12 has begun to introduce.
+type (
+	board = dashboard.DashboardBuilder //nolint:staticcheck // see above
+	model = dashboard.Dashboard        //nolint:staticcheck // see above
+)
+
+func newBoard(title string) *board {
+	return dashboard.NewDashboardBuilder(title) //nolint:staticcheck // see above
+}
+
+var source = common.DataSourceRef{Type: new("prometheus"), Uid: new("${datasource}")}
 
 // text is what every panel needs to say.
 type text struct{ title, description string }
@@ -53,7 +64,7 @@ func mappings(states []state) []dashboard.ValueMapping {
 	m := dashboard.NewValueMap()
 	for i, s := range states {
 		m.Options[strconv.Itoa(i)] = dashboard.ValueMappingResult{
-			Text: cog.ToPtr(strings.ReplaceAll(s.name, "_", " ")), Color: cog.ToPtr(s.color), Index: cog.ToPtr(int32(i)),
+			Text: new(strings.ReplaceAll(s.name, "_", " ")), Color: new(s.color), Index: new(int32(i)),
 		}
 	}
 	return []dashboard.ValueMapping{{ValueMap: m}}
@@ -63,7 +74,7 @@ func mappings(states []state) []dashboard.ValueMapping {
 func steps(colors []string, limits ...float64) cog.Builder[dashboard.ThresholdsConfig] {
 	out := []dashboard.Threshold{{Color: colors[0]}}
 	for i, l := range limits {
-		out = append(out, dashboard.Threshold{Color: colors[i+1], Value: cog.ToPtr(l)})
+		out = append(out, dashboard.Threshold{Color: colors[i+1], Value: new(l)})
 	}
 	return dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(out)
 }
