@@ -11,7 +11,8 @@ import (
 // WatchUnit calls changed with a fresh read of the unit: at once, after each change that systemd announces, every ResyncInterval,
 // and with a class when it cannot be read any more. It blocks until ctx ends, and reconnects by itself; its error is then ctx's.
 // It also ends when the client is closed, with an *Error, and at once when the unit is not a valid one. Where the bus is missing
-// it reads every PollInterval instead. Calls of changed come one at a time; changes that come while it runs are merged into one.
+// it reads every PollInterval instead. Calls of changed come one at a time; changes that come while it runs are merged into one. It must not
+// close the client.
 func (c *Client) WatchUnit(ctx context.Context, unit Unit, changed func(health.UnitRead)) error {
 	if err := ValidateUnit(unit); err != nil {
 		return c.fail(health.ClassCommand, "the unit is not a plain systemd service", err)

@@ -4,7 +4,9 @@ package hosttest
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
@@ -37,7 +39,8 @@ type Server struct {
 	wg     sync.WaitGroup
 
 	mu        sync.Mutex // guards the fields below
-	hostKey   ssh.Signer
+	hostKey   ssh.Signer // ed25519
+	otherKey  ssh.Signer // ECDSA, as every sshd has one beside it; never in known_hosts
 	clientKey ssh.PublicKey
 	units     map[string]*Unit
 	commands  []string
@@ -187,9 +190,13 @@ func (s *Server) RotateHostKey() {
 	s.must(err)
 	signer, err := ssh.NewSignerFromKey(private)
 	s.must(err)
+	otherPrivate, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s.must(err)
+	other, err := ssh.NewSignerFromKey(otherPrivate)
+	s.must(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hostKey = signer
+	s.hostKey, s.otherKey = signer, other
 }
 
 // TrustHostKey writes the host's present key to known_hosts.
@@ -261,6 +268,7 @@ func (s *Server) serve(conn net.Conn) {
 	}}
 	s.mu.Lock()
 	config.AddHostKey(s.hostKey)
+	config.AddHostKey(s.otherKey)
 	s.mu.Unlock()
 	_, channels, requests, err := ssh.NewServerConn(conn, config)
 	if err != nil {
