@@ -59,7 +59,7 @@ func dial(t *testing.T, h *lab.Host) *ssh.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() }) //nolint:errcheck // may be closed by a fault
+	t.Cleanup(func() { client.Close() })
 	return client
 }
 
@@ -70,7 +70,7 @@ func remote(t *testing.T, client *ssh.Client, command string) (stdout, stderr st
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer session.Close() //nolint:errcheck // it has ended
+	defer session.Close()
 	var out, errOut strings.Builder
 	session.Stdout, session.Stderr = &out, &errOut
 	err = session.Run(command)
@@ -188,7 +188,7 @@ func checkBus(t *testing.T, client *ssh.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer session.Close() //nolint:errcheck // closing ends the bridge
+	defer session.Close()
 	stdin, err := session.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -251,18 +251,18 @@ func checkNoWayAround(t *testing.T, h *lab.Host, client *ssh.Client) {
 	for _, network := range []struct{ kind, address string }{{"tcp", "127.0.0.1:6379"}, {"unix", "/run/dbus/system_bus_socket"}} {
 		if conn, err := client.Dial(network.kind, network.address); err == nil {
 			t.Errorf("forwarding to %s was allowed", network.address)
-			conn.Close() //nolint:errcheck // the test has failed already
+			conn.Close()
 		}
 	}
 	if l, err := client.Listen("tcp", "127.0.0.1:7777"); err == nil {
 		t.Error("forwarding from the host was allowed")
-		l.Close() //nolint:errcheck // the test has failed already
+		l.Close()
 	}
 	session, err := client.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer session.Close() //nolint:errcheck // nothing runs in it
+	defer session.Close()
 	if err := session.Setenv("BASH_ENV", "/etc/passwd"); err == nil {
 		t.Error("an environment variable was accepted")
 	}

@@ -67,7 +67,7 @@ func (h *Host) boot(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("boot: %w", err)
 	}
-	defer logFile.Close() //nolint:errcheck // the host writes it, not we
+	defer logFile.Close()
 	nspawn := []string{
 		"systemd-nspawn", "--machine=" + h.Name, "--directory=" + h.root(), "--boot", "--settings=no", "--register=no", "--console=pipe",
 		"--network-namespace-path=/run/netns/" + h.Name, "--link-journal=no", "--resolv-conf=off", "--timezone=off",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -103,12 +104,14 @@ func (r *Redis) EndBusy(ctx context.Context) error {
 
 // client starts a redis-cli on the host that goes on in the background until the host is reset or EndClient is called.
 func (r *Redis) client(ctx context.Context, name string, args ...string) error {
-	script := "systemd-run --quiet --collect --unit=" + r.clientUnit(name) + " --setenv=REDISCLI_AUTH=\"$REDISCLI_AUTH\"" +
-		" redis-cli --no-auth-warning -p " + strconv.Itoa(r.Port)
-	for _, a := range args {
-		script += " " + quote(a)
+	words := []string{
+		"systemd-run --quiet --collect --unit=" + r.clientUnit(name), `--setenv=REDISCLI_AUTH="$REDISCLI_AUTH"`,
+		"redis-cli --no-auth-warning -p " + strconv.Itoa(r.Port),
 	}
-	_, err := r.host.Exec(ctx, script)
+	for _, a := range args {
+		words = append(words, quote(a))
+	}
+	_, err := r.host.Exec(ctx, strings.Join(words, " "))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,12 +24,10 @@ func (r *Redis) untilProperty(ctx context.Context, name string, values ...string
 		if err != nil {
 			return err
 		}
-		for _, v := range values {
-			if got == v {
-				return nil
-			}
+		if !slices.Contains(values, got) {
+			return fmt.Errorf("%s is %q", name, got)
 		}
-		return fmt.Errorf("%s is %q", name, got)
+		return nil
 	})
 }
 

@@ -69,12 +69,12 @@ func ensureImage(ctx context.Context, cache string, log io.Writer) (string, erro
 	if isDir(dir) {
 		return dir, nil
 	}
-	fmt.Fprintln(log, "lab: building the Redis host image (about 20 s, once)…") //nolint:errcheck // progress lines are a courtesy
+	fmt.Fprintln(log, "lab: building the Redis host image (about 20 s, once)…")
 	started := time.Now()
 	if err := buildImage(ctx, dir); err != nil {
 		return "", fmt.Errorf("lab image: %w", err)
 	}
-	fmt.Fprintf(log, "lab: image built in %.0f s: %s\n", time.Since(started).Seconds(), dir) //nolint:errcheck // as above
+	fmt.Fprintf(log, "lab: image built in %.0f s: %s\n", time.Since(started).Seconds(), dir)
 	return dir, nil
 }
 
@@ -155,5 +155,5 @@ func lockFile(ctx context.Context, path string) (func(), error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return func() { f.Close() }, nil //nolint:errcheck // closing gives the lock back in any case
+	return func() { f.Close() }, nil
 }

@@ -125,12 +125,12 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 
 // The recipe must name the build completely: an image of an older recipe would otherwise be taken for the present one.
 func TestRecipeIsStable(t *testing.T) {
-	if recipe() != recipe() || !strings.HasPrefix(recipe(), suite+"-") {
-		t.Error(recipe())
-	}
 	saved := slices.Clone(imagePackages)
 	defer func() { imagePackages = saved }()
 	before := recipe()
+	if again := recipe(); again != before || !strings.HasPrefix(before, suite+"-") {
+		t.Errorf("%s, then %s", before, again)
+	}
 	imagePackages = append(slices.Clone(saved), "hello")
 	if recipe() == before {
 		t.Error("another list of packages has the same recipe")

@@ -225,7 +225,7 @@ func (h *Host) start(ctx context.Context, rootfs string, opts Options) error {
 func (h *Host) root() string { return h.Dir + "/root" }
 
 func (h *Host) say(format string, args ...any) {
-	fmt.Fprintf(h.log, "lab: "+format+"\n", args...) //nolint:errcheck // progress lines are a courtesy
+	fmt.Fprintf(h.log, "lab: "+format+"\n", args...)
 }
 
 // hopeless marks an error after which trying again has no sense.

@@ -18,23 +18,24 @@ import (
 	"github.com/redis-medic/redis-medic/deploy/lab"
 )
 
-// childVariable makes the test binary boot a host, print its name and folder, and stay: another process to end in bad ways.
+// childVariable makes TestChildProcess boot a host, print its name and folder, and end or stay: another process to end in bad ways.
 const childVariable = "REDIS_MEDIC_LAB_TEST_CHILD"
 
-func TestMain(m *testing.M) {
-	if mode := os.Getenv(childVariable); mode != "" {
-		h, err := lab.Up(context.Background(), lab.Options{Keep: mode == "keep"})
-		if err != nil {
-			fmt.Println("error:", err)
-			os.Exit(1)
-		}
-		fmt.Println(h.Name, h.Dir)
-		if mode == "stay" {
-			select {}
-		}
-		os.Exit(0)
+// TestChildProcess is the other process of the tests below; by itself it does nothing.
+func TestChildProcess(t *testing.T) {
+	mode := os.Getenv(childVariable)
+	if mode == "" {
+		return
 	}
-	os.Exit(m.Run())
+	h, err := lab.Up(context.Background(), lab.Options{Keep: mode == "keep"})
+	if err != nil {
+		fmt.Fprintln(os.Stdout, "error:", err)
+		t.FailNow()
+	}
+	fmt.Fprintln(os.Stdout, h.Name, h.Dir)
+	if mode == "stay" {
+		select {}
+	}
 }
 
 // needLab skips a test only where the lab cannot run at all: without root. A missing package is a failure.
@@ -242,7 +243,7 @@ func checkEmpty(t *testing.T, tmp string) {
 // child starts this test binary as another process that boots a host.
 func child(t *testing.T, mode string) (cmd *exec.Cmd, name, dir string) {
 	t.Helper()
-	cmd = exec.Command(os.Args[0])
+	cmd = exec.Command(os.Args[0], "-test.run=^TestChildProcess$")
 	cmd.Env = append(os.Environ(), childVariable+"="+mode)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -371,7 +372,7 @@ func dialable(address string) string {
 	var timeout net.Error
 	switch {
 	case err == nil:
-		conn.Close() //nolint:errcheck // nothing was sent
+		conn.Close()
 		return ""
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"

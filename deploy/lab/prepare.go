@@ -185,8 +185,8 @@ func newKey(comment string) (public, private []byte, err error) {
 // prepare does on the booted host what the documentation tells its owner to do, then keeps a copy of that state for Reset.
 func (h *Host) prepare(ctx context.Context, opts Options) error {
 	script := h.installScript(opts)
-	for _, r := range h.Servers[1:] {
-		script += "systemctl enable --now --quiet " + quote(r.Unit) + "\n"
+	if units := h.instanceUnits(); units != "" {
+		script += "systemctl enable --now --quiet " + units + "\n"
 	}
 	// Beside the fresh ed25519 key a host has the other kinds that Debian makes; clients have to ask for the one they know.
 	script += "ssh-keygen -A >/dev/null\nsystemctl restart ssh.service\n" + saveState
@@ -194,6 +194,15 @@ func (h *Host) prepare(ctx context.Context, opts Options) error {
 		return fmt.Errorf("prepare the host: %w", err)
 	}
 	return nil
+}
+
+// instanceUnits names the units beside the stock one, as words of the shell.
+func (h *Host) instanceUnits() string {
+	var units []string
+	for _, r := range h.Servers[1:] {
+		units = append(units, quote(r.Unit))
+	}
+	return strings.Join(units, " ")
 }
 
 func (h *Host) installScript(opts Options) string {
@@ -233,7 +242,7 @@ func (r *Redis) ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // nothing is left to send
+	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
@@ -259,12 +268,12 @@ func (h *Host) checkSSH(context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // nothing is left to send
+	defer client.Close()
 	session, err := client.NewSession()
 	if err != nil {
 		return err
 	}
-	defer session.Close() //nolint:errcheck // as above
+	defer session.Close()
 	command := "systemctl is-active " + h.Unit
 	if h.Access == AccessGate {
 		command = "v1 is-active " + h.Unit

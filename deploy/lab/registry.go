@@ -263,8 +263,8 @@ func (h *Host) watchOver() error {
 	h.release = func() {
 		// Its results do not matter: the host is gone, and so the watchdog has nothing to do in any case.
 		w.WriteString("down\n") //nolint:errcheck // as above
-		w.Close()               //nolint:errcheck // as above
-		cmd.Wait()              //nolint:errcheck // as above
+		w.Close()
+		cmd.Wait() //nolint:errcheck // as above
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 )
 
@@ -45,11 +44,7 @@ func (h *Host) Reset(ctx context.Context) error {
 
 // resetScript kills before it asks: a Redis that is frozen, busy or cannot save would hold up an orderly stop for ever.
 func (h *Host) resetScript() string {
-	var units []string
-	for _, r := range h.Servers {
-		units = append(units, quote(r.Unit))
-	}
-	all := strings.Join(units, " ")
+	all := quote(h.Unit) + " " + h.instanceUnits()
 	return `
 pkill -CONT -x sshd || :
 systemctl start dbus.socket dbus.service

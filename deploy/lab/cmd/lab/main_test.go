@@ -108,7 +108,7 @@ func TestUpEndsWithItsContext(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		err := command(ctx, []string{"up"}, w)
-		w.CloseWithError(err) //nolint:errcheck // always nil
+		w.CloseWithError(err)
 		ended <- err
 	}()
 	lines, text := bufio.NewScanner(r), ""
