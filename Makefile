@@ -69,8 +69,10 @@ lint-web: web/node_modules/.package-lock.json
 test: deps build test-unit test-web test-lab test-browser ## everything: Go with -race, panel, real Redis hosts, browser
 	$(call stage,all tests passed)
 
-LAB_PACKAGES = $(shell go list -f '{{.ImportPath}}' ./deploy/... | grep -E '/deploy/(lab|e2e|demo)(/|$$)')
-UNIT_PACKAGES = $(shell go list ./... | grep -vE '/deploy/(lab|e2e|demo)(/|$$)')
+# The packages whose tests boot real hosts: the lab itself, and whatever has it in a test.
+LAB = $(MODULE)/deploy/lab
+LAB_PACKAGES = $(shell go list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... | grep -E '^$(LAB)|^$(MODULE)/deploy/demo| $(LAB)' | cut -d' ' -f1)
+UNIT_PACKAGES = $(filter-out $(LAB_PACKAGES),$(shell go list ./...))
 
 test-unit: ## Go tests of all packages, with -race
 	$(call stage,Go tests with the race detector)
@@ -82,11 +84,12 @@ test-web: web/node_modules/.package-lock.json ## the panel's unit tests
 
 test-lab: build ## tests on real Redis hosts (root)
 	$(call stage,tests on real Redis hosts)
-	@go test -p 1 -count=1 -timeout 20m $(LAB_PACKAGES)
+	@go test -race -p 1 -count=1 -timeout 20m $(LAB_PACKAGES)
 
-test-browser: build ## the panel in a real browser
+test-browser: build bin/demo ## the panel in a real browser, with a played backend and with the real one
 	$(call stage,browser tests)
 	@cd web && npm run --silent e2e
+	@[ -z "$$(ls web/e2e/real/*.spec.ts 2>/dev/null)" ] || bin/demo with -- npm --prefix web run --silent e2e:real
 
 .PHONY: cover
 cover: ## statement coverage; fails below 90 % in exporter, remediator, controlapi
@@ -103,19 +106,22 @@ bench: ## print the benchmark table
 
 .PHONY: lab-up lab-down
 lab-up: deps-demo ## boot a real Redis host
-	@go run ./deploy/lab/cmd/lab up
+	@go run ./deploy/lab/cmd/lab up -keep
 
 lab-down: ## take it down without a trace
 	@go run ./deploy/lab/cmd/lab down
 
 .PHONY: demo
-demo: deps-demo build ## see it: break Redis, watch it come back; CHECK=1 does so by itself and exits 0 or 1
+demo: deps-demo build bin/demo ## see it: break Redis, watch it come back; CHECK=1 does so by itself and exits 0 or 1
+	@exec bin/demo $(if $(CHECK),--check $(if $(ROUNDS),--rounds $(ROUNDS)))
+
+.PHONY: bin/demo
+bin/demo:
 	@mkdir -p bin && go build -o bin/demo ./deploy/demo
-	@exec bin/demo $(if $(CHECK),--check)
 
 .PHONY: demo-exec
 demo-exec: ## run CMD in the Redis host of the running demo: make demo-exec CMD='systemctl stop redis-server'
-	@exec bin/demo exec '$(CMD)'
+	@exec bin/demo exec "$$CMD"
 
 .PHONY: clean
 clean: ## remove what was built

@@ -34,6 +34,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) > 0 && args[0] == "exec" {
 		return execInHost(ctx, args[1:], out)
 	}
+	if len(args) > 0 && args[0] == "with" {
+		return with(ctx, out, args[1:])
+	}
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
 	check := f.Bool("check", false, "break Redis, measure the recoveries, and end with 0 or 1")
 	rounds := f.Int("rounds", 5, "how often each fault is repeated with --check")

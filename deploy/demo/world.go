@@ -82,29 +82,43 @@ func (w *world) leaveNote() (func() error, error) {
 
 var errNoDemo = errors.New("no demo is running; start one with: make demo")
 
+// hostVariable names the host for `demo exec` inside `demo with`.
+const hostVariable = "REDIS_MEDIC_DEMO_HOST"
+
+func hostName() (string, error) {
+	if name := os.Getenv(hostVariable); name != "" {
+		return name, nil
+	}
+	data, err := os.ReadFile(noteFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", errNoDemo
+	}
+	if err != nil {
+		return "", err
+	}
+	var n note
+	if err := json.Unmarshal(data, &n); err != nil {
+		return "", fmt.Errorf("%s: %w", noteFile, err)
+	}
+	return n.Host, nil
+}
+
 // execInHost runs a shell command inside the running demo's host.
 func execInHost(ctx context.Context, args []string, out io.Writer) error {
 	command := strings.Join(args, " ")
 	if strings.TrimSpace(command) == "" {
 		return errors.New("what shall be run? for example: make demo-exec CMD='systemctl stop redis-server'")
 	}
-	data, err := os.ReadFile(noteFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return errNoDemo
-	}
+	name, err := hostName()
 	if err != nil {
 		return err
-	}
-	var n note
-	if err := json.Unmarshal(data, &n); err != nil {
-		return fmt.Errorf("%s: %w", noteFile, err)
 	}
 	hosts, err := lab.Hosts()
 	if err != nil {
 		return err
 	}
 	for _, h := range hosts {
-		if h.Name == n.Host {
+		if h.Name == name {
 			text, err := h.Exec(ctx, command)
 			if text = strings.TrimSpace(text); text != "" {
 				fmt.Fprintln(out, text)
