@@ -31,10 +31,8 @@ var lintExceptions = []struct{ name, problem, reason string }{
 	{`^redis_\w+(_ms|_milliseconds|_ms_total)$`, `metric names should not contain abbreviated units`, "milliseconds there"},
 	{`^redis_sentinel_master_setting_down_after_milliseconds$`, `use base unit`, "milliseconds there"},
 	{`^redis_(aof|rdb)_(last|current)_(bgsave|rewrite)_duration_sec$`, `metric names should not contain abbreviated units`, "named so there"},
-	{`^redis_expired_stale_percentage$`, `use base unit "ratio"`, "percent there"},
 	{`^redis_memory_used_vm_total$`, `non-counter metrics should not have "_total"`, "a gauge there"},
 	{`^redis_instantaneous_eventloop_cycles_per_sec$`, `metric names should not contain abbreviated units`, "named so there"},
-	{`^redis_loading_total_bytes$|^redis_master_sync_total_bytes$|^redis_search_\w+$`, ``, "the word total is Redis's: the whole, not a count"},
 }
 
 // usedExceptions counts how often each exception was needed.

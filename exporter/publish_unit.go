@@ -47,14 +47,15 @@ var (
 	famStartInterval = familyOf(metric.ServiceStartLimitSeconds)
 )
 
-// publishUnit adds what systemd last said. While it cannot be asked there is no state at all: unknown is not inactive.
-func publishUnit(p *page, s health.Samples) {
+// publishUnit adds what systemd last said. While it cannot be asked there is no state at all: unknown is not inactive, and "runs" from
+// before Redis went silent is not known any more.
+func publishUnit(p *page, s health.Samples, t health.Thresholds) {
 	if s.Off.Systemd || s.Unit.At.IsZero() {
 		return
 	}
 	p.flag(famUnitRead, s.Unit.Class == health.ClassNone && s.UnitFailures == 0)
 	p.gauge(famUnitReadTime, s.Unit.Took.Seconds())
-	if !s.Unit.OK() {
+	if !s.Unit.OK() || (s.Unit.Unit.Running() && s.PingFailures >= max(1, t.PingFailures) && !s.UnitHeard()) {
 		return
 	}
 	u := s.Unit.Unit

@@ -81,7 +81,7 @@ func (e *Exporter) scrape(ctx context.Context, s *service, want selection, tell 
 	}
 	publishReply(p, reply)
 	publishView(p, v, t.Thresholds)
-	publishUnit(p, v.Samples)
+	publishUnit(p, v.Samples, t.Thresholds)
 	if e.opt.HostStatus != nil {
 		if reachable, known := e.opt.HostStatus(t.ID); known {
 			p.flag(famHost, reachable)

@@ -36,8 +36,7 @@ type service struct {
 	traits    traits
 	startRun  string // the run id that startTime belongs to
 	startTime float64
-	silent    time.Time // since when every PING went unanswered; zero while answered
-	seen      summary   // of the last verdict
+	seen      summary // of the last verdict
 }
 
 func newService(t Target, watched bool) *service {
@@ -90,7 +89,7 @@ func (s *service) recordPing(p health.Ping, end time.Time, timed, counts bool) {
 			return
 		}
 	} else {
-		s.samples.PingFailures, s.silent = 0, time.Time{}
+		s.samples.PingFailures, s.samples.SilentSince = 0, time.Time{}
 	}
 	if p.Reply != health.ReplyPong {
 		s.errors.add(end)
@@ -125,7 +124,7 @@ func (s *service) lost(p health.Ping, end time.Time, counts bool) bool {
 		return false
 	}
 	if s.samples.PingFailures == 0 {
-		s.silent = p.At
+		s.samples.SilentSince = p.At
 		s.kick(s.unit) // whether systemd knows more cannot wait for the next check
 	}
 	s.samples.PingFailures++

@@ -106,7 +106,7 @@ func (p *Prober) pause(ctx context.Context, s *service, started time.Time) bool 
 func (s *service) pingEvery() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.samples.PingFailures > 0 && time.Since(s.silent) < patience {
+	if s.samples.PingFailures > 0 && time.Since(s.samples.SilentSince) < patience {
 		return min(s.target.Timings.Recheck, s.target.Timings.PingInterval)
 	}
 	return s.target.Timings.PingInterval

@@ -236,9 +236,9 @@ func (e *evaluation) unanswered(c *Check, o pingOutcome, evidence map[string]str
 	switch {
 	case e.s.Off.Systemd:
 		e.add(CodeNoConnectivity, Critical, o.text+".", adviceLogs, evidence, adviceResources, adviceManual)
-	case e.unitKnown && e.s.Unit.Unit.Running():
+	case e.unitKnown && e.s.Unit.Unit.Running() && e.s.UnitHeard():
 		e.add(CodeHung, Critical, "The unit runs, but "+lowerFirst(o.text)+".", adviceLogs, evidence, adviceResources, adviceManual)
-	case e.unitKnown:
+	case e.unitKnown && !e.s.Unit.Unit.Running():
 		e.add(CodeNoConnectivity, Critical, o.text+".", adviceLogs, evidence)
 	default:
 		e.add(CodeNoConnectivity, Unknown, o.text+", and systemd's word is not known.", adviceLogs, evidence)

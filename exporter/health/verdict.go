@@ -152,8 +152,9 @@ type Thresholds struct {
 // Samples is everything Evaluate looks at.
 type Samples struct {
 	Ping         Ping
-	PingFailures int // consecutive PINGs for which NoConnectivity holds
-	SlowPings    int // consecutive PONGs over Thresholds.SlowPing
+	PingFailures int       // consecutive PINGs for which NoConnectivity holds
+	SilentSince  time.Time // when the first of these PINGs was sent; zero: the last one was answered
+	SlowPings    int       // consecutive PONGs over Thresholds.SlowPing
 	Unit         UnitRead
 	UnitSince    time.Time // when the unit was first seen in its present state, by our clock; zero: Unit.At
 	UnitFailures int       // consecutive reads that failed
@@ -163,6 +164,10 @@ type Samples struct {
 	Pool         *Pool // nil: not checked
 	Off          Off   // the layers that are switched off: nothing is said of them
 }
+
+// UnitHeard reports whether systemd has said how the unit is since Redis went silent: what it said before may be about a host
+// that is gone.
+func (s Samples) UnitHeard() bool { return s.Unit.OK() && !s.Unit.At.Before(s.SilentSince) }
 
 // Off says which layers are switched off in the configuration.
 type Off struct{ Connectivity, Systemd, Performance, Pool bool }
