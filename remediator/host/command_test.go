@@ -61,7 +61,7 @@ func TestCommandFailures(t *testing.T) {
 		{"sudo in German", host.VerbStart, reply("sudo: Ein Passwort ist notwendig\n", 1), health.ClassDenied, "refused"},
 		{"sudo rule missing", host.VerbStop, reply("Sorry, user autobot is not allowed to execute '/usr/bin/systemctl stop x' as root on redis.\n", 1), health.ClassDenied, ""},
 		{"polkit", host.VerbStart, reply("Failed to start redis-server.service: Interactive authentication required.\n", 1), health.ClassDenied, ""},
-		{"gate", host.VerbShow, reply("redis-medic-gate: refused: unit not allowed here\n", 126), health.ClassDenied, ""},
+		{"gate", host.VerbShow, reply("redis-medic-gate: refused: unknown verb\n", 126), health.ClassDenied, ""},
 		{"log file not readable", host.VerbRedisLog, reply("tail: cannot open '/var/log/redis/redis-server.log' for reading: Permission denied\n", 1), health.ClassDenied, ""},
 		{"journal not readable", host.VerbJournal, reply("No journal files were opened due to insufficient permissions.\n", 0), health.ClassDenied, "journal"},
 		{"journal that is silent", host.VerbJournal, reply("", 0), health.ClassDenied, "journal"},

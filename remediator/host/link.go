@@ -89,7 +89,7 @@ func (l *link) keepAlive() {
 			}
 		case <-timer.C:
 			l.c.log.Warn().Err(errKeepAlive).Msg("ssh peer is silent, closing the connection")
-			_ = 1
+			l.kill(true)
 		case <-l.down:
 			timer.Stop()
 		}
