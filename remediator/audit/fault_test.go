@@ -23,7 +23,12 @@ func TestAFailedStoreIsReportedAndFilledFromTheFile(t *testing.T) {
 		b.appendMany(3, sample())
 		f.set(func(f *faulty) { f.append = errors.New("broken disk") })
 		b.appendMany(1200, sample())
+		since := sink(b.log.Health(), "store").Since
+		pass(10 * time.Second)
 		h := b.log.Health()
+		if got := sink(h, "store").Since; !got.Equal(since) {
+			t.Errorf("a store that has failed since %v is said to have failed since %v", since, got)
+		}
 		if h.OK || !h.Recording || sink(h, "store").OK || !strings.Contains(sink(h, "store").Error, "broken disk") || !sink(h, "file").OK {
 			t.Errorf("health while the store fails: %+v", h)
 		}

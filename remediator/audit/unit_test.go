@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 )
 
@@ -210,5 +212,38 @@ func TestCellsAreNoFormulas(t *testing.T) {
 		if got := noFormula(in); got != want {
 			t.Errorf("noFormula(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// A write that failed half-way leaves neither half a line nor a whole one that nobody was told of.
+func TestAFailedWriteIsTakenBack(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small file system")
+	}
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "mode=0700,size=64k"); err != nil {
+		t.Skipf("cannot mount here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	f := newFile(FileOptions{Path: filepath.Join(disk, "a.log")}, zerolog.Nop())
+	t.Cleanup(func() { f.shut() })
+	lines := bytes.Repeat([]byte("{short}\n"), 1000)
+	good := 0
+	for ; good < 100; good++ {
+		if err := f.append(lines); err != nil {
+			break
+		}
+	}
+	info, err := os.Stat(f.opts.Path)
+	if err != nil || good == 0 || good == 100 || info.Size() != int64(good*len(lines)) {
+		t.Errorf("%d good writes of %d bytes left %d bytes, %v", good, len(lines), info.Size(), err)
+	}
+	// Only the reserve of a page is left now; a short line fits again.
+	if err := f.append([]byte("{x}\n")); err != nil {
+		t.Error(err)
 	}
 }

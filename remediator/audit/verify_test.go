@@ -118,6 +118,11 @@ func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bytes.SplitAfter(whole, []byte("\n"))[:20]
+	b.foreignFile(20) // with the same key
+	foreign, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	join := func(parts ...[][]byte) []byte { return bytes.Join(slices.Concat(parts...), nil) }
 	for name, test := range map[string]struct {
 		content []byte
@@ -134,6 +139,7 @@ func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 		"the tail cut":       {join(lines[:15]), 16, "tail was cut"},
 		"half a line":        {whole[:len(whole)-9], 20, "incomplete"},
 		"nothing left":       {nil, 1, "tail was cut"},
+		"lines of another":   {join(lines[:10], bytes.SplitAfter(foreign, []byte("\n"))[10:20]), 11, "does not follow"},
 		"garbage":            {[]byte("hello\n"), 1, "does not end"},
 	} {
 		for _, packed := range []bool{false, true} {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,26 @@ func BenchmarkAppend(b *testing.B) {
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+}
+
+// The order of time is known across a restart: a clock that went back meanwhile hides no row.
+func TestClockGoesBackOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	at := func(seq int64, minute int) store.AuditRow {
+		return store.AuditRow{Seq: seq, Time: time.Date(2025, 1, 1, 0, minute, 0, 0, time.UTC)}
+	}
+	s := open(t, dir)
+	if err := errors.Join(s.AppendAudit(t.Context(), at(1, 10)), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if err := s.AppendAudit(t.Context(), at(2, 5), at(3, 20)); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.QueryAudit(t.Context(), store.AuditQuery{Until: at(0, 15).Time})
+	if err != nil || len(rows) != 2 {
+		t.Errorf("%d rows of 2 before a moment, %v", len(rows), err)
+	}
 }
 
 // BenchmarkQueryMillion measures the newest 50 of a million audit rows by each single filter.

@@ -178,6 +178,22 @@ func auditClockBack(t *testing.T, s store.Store) {
 	}
 }
 
+// What a refused write said of time leaves no trace.
+func auditFailedWrite(t *testing.T, s store.Store) {
+	check(t, s.AppendAudit(t.Context(), auditRow(1)))
+	late := auditRow(2)
+	late.Time = epoch.Add(time.Hour)
+	if err := s.AppendAudit(t.Context(), late, auditRow(1)); !errors.Is(err, store.ErrConflict) {
+		t.Fatal(err)
+	}
+	check(t, s.AppendAudit(t.Context(), auditRow(2)))
+	rows, err := s.QueryAudit(t.Context(), store.AuditQuery{Since: auditRow(2).Time})
+	check(t, err)
+	if diff := cmp.Diff([]int64{2}, seqs(rows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Any query over any rows gives what a plain filter over a slice gives.
 func auditAnyQuery(t *testing.T, s store.Store) {
 	words := []string{"", "a", "b"}

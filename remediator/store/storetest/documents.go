@@ -151,12 +151,12 @@ func documentList(t *testing.T, s store.Store) {
 
 // Documents that come or go between two pages neither repeat nor hide others.
 func documentStablePages(t *testing.T, s store.Store) {
-	for i := range 6 {
-		check(t, s.PutDocuments(t.Context(), document(fmt.Sprint("d", i), i)))
+	for i := range 6 { // names run against time
+		check(t, s.PutDocuments(t.Context(), document(fmt.Sprint("d", 9-i), i)))
 	}
 	docs, next, err := s.ListDocuments(t.Context(), store.DocumentQuery{Kind: "incident", Limit: 3})
 	check(t, err)
-	if len(docs) != 3 || docs[2].ID != "d3" {
+	if len(docs) != 3 || docs[2].ID != "d6" {
 		t.Fatalf("first page: %v", docs)
 	}
 	check(t, s.PutDocuments(t.Context(), document("new", 99)))
@@ -166,7 +166,7 @@ func documentStablePages(t *testing.T, s store.Store) {
 		t.Fatalf("pruned %d", n)
 	}
 	ids := pages(t, s, store.DocumentQuery{Kind: "incident", Limit: 3, Cursor: next})
-	if diff := cmp.Diff([]string{"d2", "d1"}, ids); diff != "" {
+	if diff := cmp.Diff([]string{"d7", "d8"}, ids); diff != "" {
 		t.Errorf("second page (-want +got):\n%s", diff)
 	}
 }

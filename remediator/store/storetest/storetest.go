@@ -20,6 +20,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		"audit/filters":                 auditFilters,
 		"audit/pages":                   auditPages,
 		"audit/clock goes back":         auditClockBack,
+		"audit/failed write":            auditFailedWrite,
 		"audit/any query":               auditAnyQuery,
 		"audit/walk":                    auditWalk,
 		"audit/concurrent":              auditConcurrent,
