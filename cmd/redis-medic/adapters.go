@@ -6,7 +6,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/redis-medic/redis-medic/cmd/internal/config"
 	"github.com/redis-medic/redis-medic/controlapi"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/audit"
@@ -55,10 +54,6 @@ type auditor struct {
 	emails bool // include_user_details
 	level  string
 	log    zerolog.Logger
-}
-
-func newAuditor(l *audit.Log, a config.Audit, log zerolog.Logger) auditor {
-	return auditor{Log: l, emails: a.IncludeUserDetails, level: a.LogLevel, log: log}
 }
 
 // Append records an attempt and, by its weight, repeats it in the program's log.

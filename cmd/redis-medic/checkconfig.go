@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/prometheus/exporter-toolkit/web"
-	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/cmd/internal/config"
 	"github.com/redis-medic/redis-medic/controlapi/authn"
@@ -62,23 +61,19 @@ func tryOut(cfg *config.Config, secrets *config.Secrets) error {
 			refused = append(refused, config.Problem{File: cfg.File, Path: path, Text: err.Error()})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.SSH.Hosts)) {
-		c, err := host.NewClient(clientOptions(name, cfg.SSH.Hosts[name], zerolog.Nop()))
+	p, err := planOf(cfg, secrets)
+	refuse("", err)
+	for _, name := range slices.Sorted(maps.Keys(p.Hosts)) {
+		c, err := host.NewClient(p.Hosts[name])
 		refuse("ssh.hosts."+name, err)
 		if err == nil {
 			refuse("ssh.hosts."+name, c.Close())
 		}
 	}
-	for _, s := range cfg.Services {
-		_, err := tlsOf(s)
-		refuse("redis.tls of service "+s.ID, err)
-	}
 	refuse("exporter.web_config_file", web.Validate(cfg.Exporter.WebConfigFile))
 	refuse("remediator.web_config_file", web.Validate(cfg.Remediator.WebConfigFile))
 	refuse("controlapi.web_config_file", web.Validate(cfg.ControlAPI.WebConfigFile))
-	o, err := apiOptions(cfg, secrets)
-	refuse("controlapi", err)
-	_, err = authn.New(authn.Options{Users: o.Users, ServiceAccounts: o.ServiceAccounts, JWT: o.JWT, Sessions: noSessions{}})
+	_, err = authn.New(authn.Options{Users: p.API.Users, ServiceAccounts: p.API.ServiceAccounts, JWT: p.API.JWT, Sessions: noSessions{}})
 	refuse("controlapi", err)
 	if len(refused) > 0 {
 		return refused

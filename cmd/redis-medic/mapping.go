@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/cmd/internal/config"
 	"github.com/redis-medic/redis-medic/controlapi"
@@ -114,37 +111,11 @@ func tlsOf(s config.Service) (*tls.Config, error) {
 	return c, nil
 }
 
-// membersOf makes a client for each host that a service uses, and says which service lives where.
-func membersOf(cfg *config.Config, log zerolog.Logger) (map[string]host.Member, error) {
-	clients := map[string]*host.Client{}
-	members := map[string]host.Member{}
-	var errs []error
-	for _, s := range cfg.Services {
-		name := s.Service.Host
-		if clients[name] == nil {
-			c, err := host.NewClient(clientOptions(name, cfg.SSH.Hosts[name], log))
-			if err != nil {
-				errs = append(errs, fmt.Errorf("ssh.hosts.%s: %w", name, err))
-				continue
-			}
-			clients[name] = c
-		}
-		members[s.ID] = host.Member{Client: clients[name], Unit: s.Service.Unit()}
-	}
-	if err := errors.Join(errs...); err != nil {
-		for _, c := range clients {
-			err = errors.Join(err, c.Close())
-		}
-		return nil, err
-	}
-	return members, nil
-}
-
-func clientOptions(name string, h config.SSHHost, log zerolog.Logger) host.ClientOptions {
+func clientOptions(name string, h config.SSHHost) host.ClientOptions {
 	return host.ClientOptions{
 		Name: name, Address: h.Address, User: h.User, IdentityFile: h.IdentityFile, KnownHostsFile: h.KnownHostsFile, Gate: h.Gate,
 		DialTimeout: h.DialTimeout, CommandTimeout: h.CommandTimeout, KeepAlive: h.Keepalive, KeepAliveTimeout: h.KeepaliveTimeout,
-		MaxSessions: h.MaxSessions, PollInterval: h.PollInterval, Logger: log,
+		MaxSessions: h.MaxSessions, PollInterval: h.PollInterval,
 	}
 }
 
@@ -213,6 +184,7 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 		}
 		o.JWT.PublicKeyPEM = pem
 	}
+	o.AllowedOrigins = c.AllowedOrigins
 	for permission, roles := range tree.Permissions.Map() {
 		list := make([]rbac.Role, 0, len(roles))
 		for _, r := range roles {
@@ -239,5 +211,5 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 	return o, nil
 }
 
-// auditKeyFile holds the key that seals the audit records. Without it they cannot be verified.
-func auditKeyFile(cfg *config.Config) string { return filepath.Join(cfg.Storage.Path, "audit.key") }
+// auditKeyFile holds the key that seals the audit records, in the folder of the state. Without it they cannot be verified.
+func auditKeyFile(state string) string { return filepath.Join(state, "audit.key") }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -31,16 +30,20 @@ type wiring struct {
 // wire makes every part that the configuration asks for and ties them together. It binds the listeners and starts nothing. It is
 // one straight line on purpose: the order of making is the order of the end, reversed, and is read best in one place.
 func wire(ctx context.Context, w wiring) (_ *parts, err error) {
-	cfg := w.config
 	p := &parts{log: w.log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.abandon())
 		}
 	}()
+	logger := func(component string) zerolog.Logger { return w.log.With().Str("component", component).Logger() }
+	todo, err := planOf(w.config, w.secrets)
+	if err != nil {
+		return nil, err
+	}
 
 	// The ways to the hosts.
-	members, err := membersOf(cfg, w.log.With().Str("component", "host").Logger())
+	members, err := todo.members(logger("host"))
 	if err != nil {
 		return nil, err
 	}
@@ -51,113 +54,91 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	extra := prometheus.NewRegistry()
 	extra.MustRegister(w.metrics.collectors()...)
 
-	// The prober: inside the exporter, or alone where the exporter does not run.
-	var targets []exporter.Target
-	for _, s := range cfg.Services {
-		t, err := targetOf(s, w.secrets)
-		if err != nil {
-			return nil, err
-		}
-		targets = append(targets, t)
-	}
-	var observe func(view, previous health.View) // the remediator's, set before anything runs
-	onChange := func(view, previous health.View) {
+	// The prober: inside the exporter, or alone where the exporter does not run. What it sees goes to the remediator, which is set
+	// below, before anything runs.
+	var observe func(view, previous health.View)
+	measure := todo.Exporter
+	measure.Units, measure.HostStatus, measure.Logger = fleet, hostStatus(fleet), logger("exporter")
+	measure.Extra, measure.Reload = []prometheus.Collector{extra}, func(context.Context) error { return w.reload() }
+	measure.OnChange = func(view, previous health.View) {
 		if observe != nil {
 			observe(view, previous)
 		}
 	}
-	measure := w.log.With().Str("component", "exporter").Logger()
 	var prober *exporter.Prober
-	var exporterAddr net.Addr
 	if w.parts.has(componentExporter) {
-		e, err := exporter.New(exporter.Options{
-			Listen: cfg.Exporter.Listen, WebConfigFile: cfg.Exporter.WebConfigFile, Targets: targets, Units: fleet, HostStatus: hostStatus(fleet),
-			OnChange: onChange, Reload: func(context.Context) error { return w.reload() }, Extra: []prometheus.Collector{extra}, Version: version, Logger: measure,
-		})
+		e, err := exporter.New(measure)
 		if err != nil {
 			return nil, fmt.Errorf("exporter: %w", err)
 		}
-		prober, exporterAddr = e.Prober(), e.Addr()
+		prober = e.Prober()
 		p.add(part{name: "exporter", run: e.Run})
+		w.log.Info().Stringer("address", e.Addr()).Msg("the exporter listens")
 	} else {
-		prober, err = exporter.NewProber(exporter.ProberOptions{Targets: targets, Units: fleet, OnChange: onChange, Logger: measure})
+		prober, err = exporter.NewProber(exporter.ProberOptions{
+			Targets: measure.Targets, Units: fleet, OnChange: measure.OnChange, Logger: measure.Logger,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("prober: %w", err)
 		}
 		p.add(part{name: "prober", run: prober.Run})
 	}
-	w.log.Info().Stringer("exporter", stringer(exporterAddr)).Msg("listening")
 	if !w.parts.has(componentRemediator) {
 		return p, nil
 	}
 
 	// Durable state and the audit log.
-	db, err := store.Open(ctx, store.Options{Dir: cfg.Storage.Path, Logger: w.log.With().Str("component", "store").Logger()})
+	db, err := store.Open(ctx, store.Options{Dir: todo.State, Logger: logger("store")})
 	if err != nil {
 		return nil, err
 	}
 	p.add(part{name: "store", close: db.Close})
-	key, err := audit.LoadOrCreateKey(auditKeyFile(cfg))
+	key, err := audit.LoadOrCreateKey(auditKeyFile(todo.State))
 	if err != nil {
 		return nil, err
 	}
-	records, err := audit.New(ctx, audit.Options{
-		Store: db, File: auditFile(cfg.Services[0].Audit), Key: key, Logger: w.log.With().Str("component", "audit").Logger(),
-	})
+	records, err := audit.New(ctx, audit.Options{Store: db, File: todo.Audit, Key: key, Logger: logger("audit")})
 	if err != nil {
 		return nil, err
 	}
 	p.add(part{name: "audit log", run: records.Run, close: records.Close})
 	extra.MustRegister(records.Collectors()...)
-	log := newAuditor(records, cfg.Services[0].Audit, w.log.With().Str("component", "audit").Logger())
+	recorder := auditor{Log: records, emails: todo.AuditEmails, level: todo.AuditLevel, log: logger("audit")}
 
 	// The remediator.
-	var alerts remediator.AlertSource
-	if url := cfg.Remediator.Alertmanager.URL; url != "" {
-		alerts, err = remediator.NewAlertmanager(url, w.secrets.Alertmanager.Text)
-		if err != nil {
+	events := &relay{}
+	act := todo.Remediator
+	act.Prober, act.Host, act.Audit, act.Store, act.Events, act.Logger = prober, fleet, recorder, db, events, logger("remediator")
+	act.Scripts = remediator.RedisScripts{Target: scriptTargets(measure.Targets)}
+	if todo.Alertmanager != "" {
+		if act.Alerts, err = remediator.NewAlertmanager(todo.Alertmanager, todo.AlertToken); err != nil {
 			return nil, err
 		}
 	}
-	var services []remediator.Service
-	for _, s := range cfg.Services {
-		services = append(services, recoveryOf(s))
-	}
-	events := &relay{}
-	medic, err := remediator.New(ctx, remediator.Options{
-		Services: services, Prober: prober, Host: fleet, Scripts: remediator.RedisScripts{Target: scriptTargets(targets)}, Audit: log, Store: db,
-		Events: events, Alerts: alerts, Reconcile: cfg.Remediator.ReconcileInterval,
-		Storm:  remediator.StormSettings{Min: cfg.Remediator.StormGuard.Min, Ratio: cfg.Remediator.StormGuard.Ratio},
-		Listen: cfg.Remediator.Listen, WebConfigFile: cfg.Remediator.WebConfigFile, WebhookToken: w.secrets.WebhookToken.Text,
-		Logger: w.log.With().Str("component", "remediator").Logger(),
-	})
+	medic, err := remediator.New(ctx, act)
 	if err != nil {
 		return nil, err
 	}
 	observe = medic.ObserveChange
 	p.add(part{name: "remediator", run: medic.Run})
 	extra.MustRegister(medic.Collectors()...)
-	w.log.Info().Stringer("remediator", stringer(medic.Addr())).Msg("listening")
+	w.log.Info().Stringer("address", medic.Addr()).Msg("the remediator listens")
 	if !w.parts.has(componentControlAPI) {
 		return p, nil
 	}
 
 	// The control API with the panel.
-	o, err := apiOptions(cfg, w.secrets)
-	if err != nil {
-		return nil, err
-	}
-	o.Logger = w.log
-	o.Prober, o.Remediator, o.Auditor, o.Audits, o.Logs = prober, medic, log, records, logReader{fleet}
-	o.Sessions, o.Panel, o.Reload = db, web.FS(), w.reload
-	api, err := controlapi.New(o)
+	face := todo.API
+	face.Prober, face.Remediator, face.Auditor, face.Audits, face.Logs = prober, medic, recorder, records, logReader{fleet}
+	face.Sessions, face.Panel, face.Reload, face.Logger = db, web.FS(), w.reload, w.log
+	api, err := controlapi.New(face)
 	if err != nil {
 		return nil, err
 	}
 	events.to(api.Hub())
 	p.add(part{name: "control API", run: api.Run})
 	extra.MustRegister(api.Collectors()...)
-	w.log.Info().Stringer("controlapi", stringer(api.Addr())).Msg("listening")
+	w.log.Info().Stringer("address", api.Addr()).Msg("the control API listens")
 	return p, nil
 }
 
@@ -179,12 +160,4 @@ func scriptTargets(targets []exporter.Target) func(service string) (remediator.S
 		}
 		return remediator.ScriptTarget{}, false
 	}
-}
-
-// stringer shows an address that may be missing.
-func stringer(a net.Addr) fmt.Stringer {
-	if a == nil {
-		return &net.TCPAddr{}
-	}
-	return a
 }

@@ -86,8 +86,6 @@ type Alertmanager struct {
 	URL string `key:"url" check:"url"`
 	// File with a bearer token for it; empty: none.
 	CredentialsFile string `key:"credentials_file" file:"secret"`
-	// CA certificates in PEM for an https URL; empty: the system's.
-	CAFile string `key:"ca_file" file:"read"`
 }
 
 // StormGuard stops acting when so many services fail at once that the fault is more likely ours or the network's.
@@ -108,7 +106,9 @@ type ControlAPI struct {
 	Users           []User           `key:"users"`
 	ServiceAccounts []ServiceAccount `key:"service_accounts"`
 	// Networks whose X-Forwarded-For is believed, in CIDR form.
-	TrustedProxies []string   `key:"trusted_proxies" check:"cidr"`
+	TrustedProxies []string `key:"trusted_proxies" check:"cidr"`
+	// Further origins, like https://panel.example, whose pages may use the session cookie and the WebSocket.
+	AllowedOrigins []string   `key:"allowed_origins" check:"origin"`
 	RateLimits     RateLimits `key:"rate_limits"`
 	Session        Session    `key:"session"`
 }

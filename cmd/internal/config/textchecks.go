@@ -58,6 +58,11 @@ var textChecks = map[string]func(string) string{
 		good := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 		return unless(good, "is not an http or https URL without user and password; write it like http://127.0.0.1:9093")
 	},
+	"origin": func(s string) string {
+		u, err := url.Parse(s)
+		good := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.String() == u.Scheme+"://"+u.Host
+		return unless(good, "%q is not an origin; write it like https://panel.example", s)
+	},
 	"email": func(s string) string {
 		a, err := mail.ParseAddress(s)
 		return unless(err == nil && a.Address == s, "%q is not an e-mail address", s)

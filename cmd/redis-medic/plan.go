@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/cmd/internal/config"
+	"github.com/redis-medic/redis-medic/controlapi"
+	"github.com/redis-medic/redis-medic/exporter"
+	"github.com/redis-medic/redis-medic/remediator"
+	"github.com/redis-medic/redis-medic/remediator/audit"
+	"github.com/redis-medic/redis-medic/remediator/host"
+)
+
+// plan is what a configuration means: the options of every part, without what the parts are to each other.
+type plan struct {
+	Hosts        map[string]host.ClientOptions
+	ServiceHosts map[string]string // the host of each service
+	Units        map[string]host.Unit
+	Exporter     exporter.Options
+	Remediator   remediator.Options
+	Alertmanager string // its URL; empty: none
+	AlertToken   func() string
+	API          controlapi.Options
+	State        string
+	Audit        audit.FileOptions
+	AuditLevel   string // what is repeated in the program's own log
+	AuditEmails  bool
+}
+
+// planOf turns a configuration into options. It opens nothing but the files of certificates and public keys.
+func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
+	tree := cfg.Services[0]
+	p := &plan{
+		Hosts: map[string]host.ClientOptions{}, ServiceHosts: map[string]string{}, Units: map[string]host.Unit{},
+		Exporter: exporter.Options{Listen: cfg.Exporter.Listen, WebConfigFile: cfg.Exporter.WebConfigFile, Version: version},
+		Remediator: remediator.Options{
+			Listen: cfg.Remediator.Listen, WebConfigFile: cfg.Remediator.WebConfigFile, WebhookToken: secrets.WebhookToken.Text,
+			Reconcile: cfg.Remediator.ReconcileInterval,
+			Storm:     remediator.StormSettings{Min: cfg.Remediator.StormGuard.Min, Ratio: cfg.Remediator.StormGuard.Ratio},
+		},
+		Alertmanager: cfg.Remediator.Alertmanager.URL, AlertToken: secrets.Alertmanager.Text,
+		State: cfg.Storage.Path, Audit: auditFile(tree.Audit), AuditLevel: tree.Audit.LogLevel, AuditEmails: tree.Audit.IncludeUserDetails,
+	}
+	for name, h := range cfg.SSH.Hosts {
+		p.Hosts[name] = clientOptions(name, h)
+	}
+	var errs []error
+	for _, s := range cfg.Services {
+		t, err := targetOf(s, secrets)
+		errs = append(errs, err)
+		p.Exporter.Targets = append(p.Exporter.Targets, t)
+		p.Remediator.Services = append(p.Remediator.Services, recoveryOf(s))
+		p.ServiceHosts[s.ID], p.Units[s.ID] = s.Service.Host, s.Service.Unit()
+	}
+	var err error
+	p.API, err = apiOptions(cfg, secrets)
+	return p, errors.Join(append(errs, err)...)
+}
+
+// members makes a client for each host that a service uses, and says which service lives where.
+func (p *plan) members(log zerolog.Logger) (map[string]host.Member, error) {
+	clients := map[string]*host.Client{}
+	members := map[string]host.Member{}
+	var errs []error
+	for service, name := range p.ServiceHosts {
+		if clients[name] == nil {
+			o := p.Hosts[name]
+			o.Logger = log
+			c, err := host.NewClient(o)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("ssh.hosts.%s: %w", name, err))
+				continue
+			}
+			clients[name] = c
+		}
+		members[service] = host.Member{Client: clients[name], Unit: p.Units[service]}
+	}
+	if err := errors.Join(errs...); err != nil {
+		for _, c := range clients {
+			err = errors.Join(err, c.Close())
+		}
+		return nil, err
+	}
+	return members, nil
+}
