@@ -175,3 +175,61 @@ func (r *Redis) DebugSleep(ctx context.Context, d time.Duration) error {
 		return nil
 	})
 }
+
+// CorruptData spoils the saved data and kills the process, so that Redis refuses to load and systemd gives up.
+func (r *Redis) CorruptData(ctx context.Context) error {
+	name, err := r.RedisCLI(ctx, "CONFIG", "GET", "dbfilename")
+	if err != nil {
+		return err
+	}
+	name = name[strings.LastIndexByte(name, '\n')+1:]
+	for _, args := range [][]string{{"SET", "lab:data", strings.Repeat("x", 1000)}, {"SAVE"}} {
+		if _, err := r.RedisCLI(ctx, args...); err != nil {
+			return err
+		}
+	}
+	file := quote(r.DataDir + "/" + name)
+	if _, err := r.host.Exec(ctx, "printf 'NOTREDIS' | dd of="+file+" conv=notrunc 2>/dev/null"); err != nil {
+		return err
+	}
+	if err := r.Kill9(ctx); err != nil {
+		return err
+	}
+	return r.untilProperty(ctx, "ActiveState", "failed")
+}
+
+// RemoveData deletes the saved data, good or spoilt. It starts nothing.
+func (r *Redis) RemoveData(ctx context.Context) error {
+	_, err := r.host.Exec(ctx, "find "+quote(r.DataDir)+" -name '*.rdb' -delete")
+	return err
+}
+
+// HideConfig makes the configuration file unreadable for Redis and restarts the unit, which fails until systemd gives up.
+func (r *Redis) HideConfig(ctx context.Context) error {
+	if _, err := r.host.Exec(ctx, "chown root:root "+quote(r.ConfigFile)+" && chmod 0600 "+quote(r.ConfigFile)); err != nil {
+		return err
+	}
+	if err := r.systemctl(ctx, "restart --no-block"); err != nil {
+		return err
+	}
+	return r.untilProperty(ctx, "ActiveState", "failed")
+}
+
+// otherPassword is what ChangePassword sets.
+const otherPassword = "not-the-password-of-the-lab"
+
+// ChangePassword sets another password in the running Redis: who signs in with the old one gets WRONGPASS.
+func (r *Redis) ChangePassword(ctx context.Context) error {
+	if _, err := r.RedisCLI(ctx, "CONFIG", "SET", "requirepass", otherPassword); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "NOAUTH")
+}
+
+// RestorePassword ends ChangePassword.
+func (r *Redis) RestorePassword(ctx context.Context) error {
+	if _, err := r.RedisCLI(ctx, "-a", otherPassword, "CONFIG", "SET", "requirepass", r.host.Password); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "PONG")
+}

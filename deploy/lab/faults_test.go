@@ -31,6 +31,13 @@ var effects = map[string]struct {
 	"busy":        {script: "redis-cli PING", want: "BUSY"},
 	"busy-write":  {script: "redis-cli SCRIPT KILL", want: "UNKILLABLE"},
 	"max-clients": {script: "redis-cli SET a b 2>&1 || :", want: "max number of clients"},
+	"corrupt-data": {
+		script: "cat /var/log/redis/redis-server.log", want: "Wrong signature", dial: "redis", dialed: "refused", undoLeavesDown: true,
+	},
+	"config-hidden": {
+		script: "journalctl -q --no-pager -u redis-server", want: "can't open config file", dial: "redis", dialed: "refused", undoLeavesDown: true,
+	},
+	"password": {script: "redis-cli SET a b 2>&1 || :", want: "NOAUTH"},
 	"drop-in": {
 		args: []string{"[Service]\nTimeoutStartSec=5"}, script: "systemctl show -p TimeoutStartUSec redis-server", want: "TimeoutStartUSec=5s", redisStaysUp: true,
 	},
@@ -119,7 +126,8 @@ func checkUndo(t *testing.T, h *lab.Host, fault lab.Fault, leavesDown bool) {
 // checkClean checks that nothing of a fault or of data is left.
 func checkClean(t *testing.T, h *lab.Host) {
 	t.Helper()
-	for _, c := range []struct{ script, want string }{
+	var script, want strings.Builder // one script: entering the host costs more than most of the questions
+	for _, c := range []struct{ question, answer string }{
 		{"redis-cli DBSIZE", "0"},
 		{"systemctl show --value -p ActiveState,NRestarts redis-server | xargs", "0 active"},
 		{"systemctl list-units --no-legend --plain 'lab-*'", ""},
@@ -132,9 +140,11 @@ func checkClean(t *testing.T, h *lab.Host) {
 		{"journalctl -q --no-pager -u redis-server | grep -c -e 'too quickly' -e KILL || :", "0"},
 		{"redis-cli -p 6380 PING", "PONG"},
 	} {
-		if got, err := h.Exec(t.Context(), c.script); err != nil || got != c.want {
-			t.Errorf("after reset: %s: %q (%v), want %q", c.script, got, err, c.want)
-		}
+		script.WriteString("echo '" + strings.ReplaceAll(c.question, "'", `'\''`) + "' says \"$(" + c.question + ")\"\n")
+		want.WriteString(c.question + " says " + c.answer + "\n")
+	}
+	if got, err := h.Exec(t.Context(), script.String()); err != nil || got+"\n" != want.String() {
+		t.Errorf("after reset (%v):\n%s\nwant:\n%s", err, got, want.String())
 	}
 }
 
