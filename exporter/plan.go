@@ -19,6 +19,7 @@ const (
 	partSlowlog  part = "slowlog"
 	partCluster  part = "cluster"
 	partSentinel part = "sentinel"
+	partClients  part = "clients"
 )
 
 // traits is what earlier scrapes taught about a server, so that it is asked only what it can answer. The zero value is a server
@@ -63,6 +64,7 @@ type answers struct {
 	slowLen   resp.Reply
 	slowGet   resp.Reply
 	cluster   string
+	clients   string
 	commands  map[string]int64 // COMMANDLOG LEN by kind
 	masters   map[string]*watchedMaster
 	list      []resp.Reply // SENTINEL MASTERS
@@ -102,6 +104,9 @@ func (o Collect) plan(t traits) []question {
 		if t.valkey81 {
 			q = append(q, commandlogQuestions()...)
 		}
+	}
+	if o.Clients {
+		q = append(q, question{partClients, []string{"CLIENT", "LIST"}, func(a *answers, r resp.Reply) { a.clients = r.Str }})
 	}
 	if t.cluster {
 		q = append(q, clusterQuestion())

@@ -133,6 +133,11 @@ func (r *infoReader) field(section, key, value string) {
 		if r.replication(key, value) {
 			return
 		}
+	case "Modules":
+		if key == "module" {
+			r.module(value)
+			return
+		}
 	case "Sentinel":
 		if r.watched(key, value) {
 			return

@@ -169,6 +169,8 @@ func (r *infoReader) publishRest(s *service, a *answers, o Collect, t traits) {
 	publishSpikes(r.p, a.latest)
 	publishHistograms(r.p, a.histogram, r.commands)
 	publishSlowlog(r.p, a)
+	publishClients(r.p, a.clients, o.ClientPorts, r.now)
+	publishSurvey(r.p, s)
 	publishParts(r.p, a)
 }
 

@@ -34,7 +34,8 @@ type service struct {
 	errors    hourly
 	lastLost  time.Time // when the last PING that counted as lost was given up
 	traits    traits
-	startRun  string // the run id that startTime belongs to
+	found     *surveyed // nil: no survey so far
+	startRun  string    // the run id that startTime belongs to
 	startTime float64
 	seen      summary // of the last verdict
 }

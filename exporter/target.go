@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -43,6 +44,43 @@ type Collect struct {
 	AllConfig     bool // every configuration parameter, as text and number; secrets are left out
 	Modules       bool // the sections that modules add to INFO
 	SentinelPeers bool // the other Sentinels of each master
+	Clients       bool // each connected client, up to a thousand
+	ClientPorts   bool // with the client's port as a label
+	Survey        Survey
+}
+
+// Survey says what is looked up in the data itself. That costs Redis more than a scrape may, so it has its own interval, its own
+// connection and bounds; a scrape publishes what the last survey found.
+type Survey struct {
+	Interval time.Duration // 0: DefaultSurveyInterval
+	Timeout  time.Duration // 0: DefaultSurveyTimeout
+	MaxKeys  int           // per pattern, and groups of keys per database; 0: DefaultSurveyKeys
+
+	Keys        []KeyPattern // size and memory of each key
+	KeyValues   bool         // also the values of strings; a value that is no number becomes a label
+	CountKeys   []KeyPattern // only how many keys match
+	KeyGroups   []string     // regular expressions: keys are grouped by what their parentheses match
+	Streams     []KeyPattern
+	NoConsumers bool // leave out the consumers of streams
+	Indexes     bool // the indexes of the search module
+}
+
+// KeyPattern names a key, or with *, ? or [...] all keys that match, in one database.
+type KeyPattern struct {
+	DB      int
+	Pattern string
+}
+
+// Defaults of Survey.
+const (
+	DefaultSurveyInterval = time.Minute
+	DefaultSurveyTimeout  = 30 * time.Second
+	DefaultSurveyKeys     = 1000
+)
+
+// on reports whether there is anything to survey.
+func (s Survey) on() bool {
+	return len(s.Keys)+len(s.CountKeys)+len(s.KeyGroups)+len(s.Streams) > 0 || s.Indexes
 }
 
 // Timings says how often each layer is checked and how long a check may take. Zero values become the defaults.
@@ -87,6 +125,11 @@ func (t Target) withDefaults() Target {
 	set(&m.InfoTimeout, DefaultInfoTimeout)
 	set(&m.PoolInterval, DefaultPoolInterval)
 	set(&m.PoolTimeout, DefaultPoolTimeout)
+	set(&t.Collect.Survey.Interval, DefaultSurveyInterval)
+	set(&t.Collect.Survey.Timeout, DefaultSurveyTimeout)
+	if t.Collect.Survey.MaxKeys <= 0 {
+		t.Collect.Survey.MaxKeys = DefaultSurveyKeys
+	}
 	h := &t.Thresholds
 	set(&h.StaleAfter, staleFactor*m.PingInterval+m.PingTimeout)
 	set(&h.UnitStaleAfter, staleFactor*m.UnitInterval+m.UnitTimeout)
@@ -106,6 +149,11 @@ func checkTargets(targets []Target) error {
 			errs = append(errs, fmt.Errorf("target %s: the id is used twice", t.ID))
 		case t.Addr == "":
 			errs = append(errs, fmt.Errorf("target %s: no address", t.ID))
+		}
+		for _, g := range t.Collect.Survey.KeyGroups {
+			if _, err := regexp.Compile(g); err != nil {
+				errs = append(errs, fmt.Errorf("target %s: key group: %w", t.ID, err))
+			}
 		}
 		seen[t.ID] = true
 	}

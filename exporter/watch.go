@@ -112,39 +112,46 @@ func (s *service) pingEvery() time.Duration {
 	return s.target.Timings.PingInterval
 }
 
-// slowLoop runs the performance and the pool layer.
+// slowLoop runs the performance and the pool layer, and surveys the data where that is asked for.
 func (p *Prober) slowLoop(ctx context.Context, s *service) {
 	if !wait(ctx, rand.N(spread), nil) {
 		return
 	}
-	nextInfo, nextPool := time.Now(), time.Now()
+	due := [3]time.Time{}
 	for {
 		t := s.current()
-		now := time.Now()
-		if !now.Before(nextInfo) {
-			nextInfo = now.Add(t.Timings.InfoInterval)
-			if !t.Off.Performance && s.answers() {
-				p.readInfo(ctx, s, t.Timings.InfoTimeout)
-			}
+		jobs := [...]struct {
+			every time.Duration
+			on    bool
+			do    func()
+		}{
+			{t.Timings.InfoInterval, !t.Off.Performance && s.answers(), func() { p.readInfo(ctx, s, t.Timings.InfoTimeout) }},
+			{t.Timings.PoolInterval, !t.Off.Pool, func() { p.checkPool(ctx, s, t.Timings.PoolTimeout) }},
+			{t.Collect.Survey.Interval, t.Collect.Survey.on() && s.answers(), func() { s.survey(ctx, t.Collect.Survey) }},
 		}
-		if !now.Before(nextPool) {
-			nextPool = now.Add(t.Timings.PoolInterval)
-			if !t.Off.Pool {
-				checkCtx, cancel := context.WithTimeout(ctx, t.Timings.PoolTimeout)
-				pool := s.link.check(checkCtx)
-				cancel()
-				if ctx.Err() == nil {
-					s.recordPool(pool)
+		next := time.Now().Add(t.Timings.InfoInterval)
+		for i, j := range jobs {
+			if now := time.Now(); !now.Before(due[i]) {
+				due[i] = now.Add(j.every)
+				if j.on {
+					j.do()
 				}
 			}
-		}
-		next := nextInfo
-		if nextPool.Before(next) {
-			next = nextPool
+			if due[i].Before(next) {
+				next = due[i]
+			}
 		}
 		if !wait(ctx, time.Until(next), nil) {
 			return
 		}
+	}
+}
+
+func (p *Prober) checkPool(ctx context.Context, s *service, timeout time.Duration) {
+	checkCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if pool := s.link.check(checkCtx); ctx.Err() == nil {
+		s.recordPool(pool)
 	}
 }
 

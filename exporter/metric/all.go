@@ -6,8 +6,14 @@ import "strings"
 func All() []Desc {
 	all := append([]Desc(nil), own...)
 	all = append(append(all, medic...), laidOut...)
+	all = append(all, optional...)
 	for _, f := range Fields() {
 		all = append(all, f.desc())
+	}
+	for _, part := range [][]Value{Clients, Streams, StreamGroups, StreamConsumers, SearchIndexes} {
+		for _, v := range part {
+			all = append(all, v.Desc)
+		}
 	}
 	return all
 }

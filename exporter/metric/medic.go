@@ -20,6 +20,7 @@ const (
 	MedicWebhookTruncated   = "redis_medic_webhook_truncated_total"
 	MedicWebhookLast        = "redis_medic_webhook_last_timestamp_seconds"
 	MedicReconciles         = "redis_medic_reconciles_total"
+	MedicNotices            = "redis_medic_notices_total"
 	MedicReconcileLast      = "redis_medic_reconcile_last_timestamp_seconds"
 )
 
@@ -42,6 +43,7 @@ var medic = []Desc{
 	{MedicWebhookTruncated, "Webhook messages that Alertmanager had cut short.", Counter, nil},
 	{MedicWebhookLast, "When the webhook last heard of Alertmanager, in seconds since the epoch. Absent before the first time.", Gauge, nil},
 	{MedicReconciles, "Readings of Alertmanager's active alerts by result.", Counter, []string{"result"}},
+	{MedicNotices, "Moments of recoveries that were given to Alertmanager for people: sent, failed or dropped.", Counter, []string{"result"}},
 	{MedicReconcileLast, "When Alertmanager's active alerts were last read, in seconds since the epoch. Absent before the first time.", Gauge, nil},
 }
 
