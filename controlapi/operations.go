@@ -166,7 +166,7 @@ func (a *API) await(w http.ResponseWriter, c *call, run *operationRun) error {
 	case <-run.done:
 	case <-c.r.Context().Done():
 		c.audited = true // the operation has its own records
-		return newProblem(http.StatusServiceUnavailable, "client_gone", "The operation goes on")
+		return newProblem(statusClientGone, "client_gone", "The operation goes on")
 	}
 	if run.err != nil {
 		// The remediator records its own refusals; of a service that it does not know, and of ours, it knows nothing.
@@ -183,6 +183,10 @@ func (a *API) await(w http.ResponseWriter, c *call, run *operationRun) error {
 	sendJSON(w, run.status, run.body)
 	return nil
 }
+
+// statusClientGone is what proxies log when a client does not wait for its answer. Nobody sees it, but it must not count as a
+// failure of ours.
+const statusClientGone = 499
 
 const (
 	// keepResults is how long an answer can be had again with its Idempotency-Key.

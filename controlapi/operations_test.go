@@ -297,7 +297,7 @@ func TestAnOperationOutlivesItsRequest(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		wg.Wait()
-		if ended != nil || gone.code != 503 || waiting.code != 200 || len(r.remediator.seen()) != 1 {
+		if ended != nil || gone.code != statusClientGone || waiting.code != 200 || len(r.remediator.seen()) != 1 {
 			t.Errorf("operation ended by %v; answers %d and %d; %d acts", ended, gone.code, waiting.code, len(r.remediator.seen()))
 		}
 	})

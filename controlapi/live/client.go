@@ -14,6 +14,9 @@ import (
 // times ten thousand clients.
 const sendBuffer = 32 << 10
 
+// readLimit bounds what a client can make us read before it is closed for sending at all.
+const readLimit = 4 << 10
+
 // Subprotocol is echoed to clients that offer it, as those must that carry a ticket beside it.
 const Subprotocol = "redis-medic.v1"
 
@@ -51,33 +54,43 @@ func (c *client) end(code websocket.StatusCode, reason string) {
 	})
 }
 
-// Serve upgrades a request and pushes events until the client goes, is too slow, may not listen any more, or the hub ends. Before
-// the upgrade it returns ErrTooMany or ErrClosed and has written nothing; afterwards it returns nil.
+// Serve upgrades a request. Events are then pushed until the client goes, is too slow, may not listen any more, or the hub ends; Run
+// waits for that, the caller does not. Before the upgrade it returns ErrTooMany or ErrClosed and has written nothing.
 func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, s Subscription) error {
+	network := s.Conn
+	s.Conn = nil
 	c := &client{sub: s, queue: make(chan *message, h.opts.Queue), ended: make(chan struct{})}
-	replay, resumed, seq, err := h.add(c)
+	first, resumed, seq, err := h.add(c)
 	if err != nil {
 		return err
 	}
-	defer h.serving.Done()
-	defer func() {
-		h.mu.Lock()
-		h.remove(c)
-		h.mu.Unlock()
-	}()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		OriginPatterns: h.opts.OriginPatterns, Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
+		h.leave(c)
 		return nil // Accept has answered
 	}
-	defer func() { _ = conn.CloseNow() }()
-	shrinkBuffer(s.Conn)
+	conn.SetReadLimit(readLimit)
+	shrinkBuffer(network)
 	if !resumed {
-		replay = h.snapshot(s.Service, seq)
+		first = h.snapshot(s.Service, seq)
 	}
-	h.push(r.Context(), conn, c, replay)
+	// A goroutine of its own, not the request's: that one has a grown stack and holds the request, times ten thousand clients.
+	go func() {
+		defer h.leave(c)
+		defer func() { _ = conn.CloseNow() }()
+		h.push(conn, c, first)
+	}()
 	return nil
+}
+
+// leave ends the life of a client that add has let in.
+func (h *Hub) leave(c *client) {
+	h.mu.Lock()
+	h.remove(c)
+	h.mu.Unlock()
+	h.serving.Done()
 }
 
 // snapshot encodes the present state. Its first message carries the number of the last event before it, the others carry none:
@@ -101,9 +114,8 @@ func (h *Hub) snapshot(service string, seq uint64) []*message {
 
 // push is the life of a connection. It is the only goroutine that writes; a second one, of the library, reads control frames and
 // closes the connection when the client sends anything else.
-func (h *Hub) push(ctx context.Context, conn *websocket.Conn, c *client, first []*message) {
-	// A hijacked request's context ends with the handler only; the reader's context ends when the client has gone.
-	gone := conn.CloseRead(context.WithoutCancel(ctx))
+func (h *Hub) push(conn *websocket.Conn, c *client, first []*message) {
+	gone := conn.CloseRead(context.Background()) // ends when the client has gone
 	for _, m := range first {
 		if !h.write(gone, conn, c, m) {
 			return
