@@ -196,6 +196,18 @@ func TestAHangingStoreHoldsUpOnlyTheFirst(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("the next 100 appends took %v", took)
 		}
+		slow := 0
+		for range 300 { // five minutes, a record every second
+			began = time.Now()
+			b.append(sample())
+			if time.Since(began) > time.Second {
+				slow++
+			}
+			pass(time.Second)
+		}
+		if slow > 15 {
+			t.Errorf("%d appends of five minutes were held up", slow)
+		}
 		f.set(func(f *faulty) { f.hang = false })
 		pass(time.Minute)
 		b.append(sample())

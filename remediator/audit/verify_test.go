@@ -262,6 +262,9 @@ func TestCheckpointsComeByCountAndByTime(t *testing.T) {
 		if n := count(); n != 2 {
 			t.Errorf("%d checkpoints: they came without records", n)
 		}
+		if text, err := os.ReadFile(b.opts.File.Path + ".checkpoints"); err != nil || bytes.Count(text, []byte("\n")) != 2 {
+			t.Errorf("checkpoints came without records: %s, %v", text, err)
+		}
 		stop()
 		b.append(sample())
 		b.close()
