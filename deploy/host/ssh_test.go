@@ -172,7 +172,10 @@ func checkVerbs(t *testing.T, h *lab.Host, client *ssh.Client) {
 	state("inactive")
 	want("v1 start"+unit, "")
 	want("v1 kill"+unit, "")
-	pid := mustExec(t, h, "systemctl start redis-server; systemctl show --value --property=MainPID redis-server")
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pid := mustExec(t, h, "systemctl show --value --property=MainPID redis-server")
 	want("v1 proc"+unit+" "+pid, "(redis-server)")
 	want("v1 journal"+unit+" 50", `"MESSAGE":"Started redis-server.service`)
 	want("v1 redis-log"+unit+" 5", "Ready to accept connections")

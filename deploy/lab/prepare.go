@@ -268,12 +268,12 @@ func (h *Host) checkSSH(context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // nothing is left to send
 	session, err := client.NewSession()
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer session.Close() //nolint:errcheck // as above
 	command := "systemctl is-active " + h.Unit
 	if h.Access == AccessGate {
 		command = "v1 is-active " + h.Unit
