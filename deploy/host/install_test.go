@@ -88,7 +88,7 @@ func TestInstaller(t *testing.T) {
 
 // checkBadInput gives the installer what people get wrong.
 func checkBadInput(t *testing.T, h *lab.Host) {
-	mustExec(t, h, `cd /root
+	mustExec(t, h, `cd /srv
 ssh-keygen -q -t rsa -b 2048 -N '' -f small; ssh-keygen -q -t ecdsa -N '' -f ecdsa
 cat small.pub ecdsa.pub >two.pub; echo 'command="id" '"$(cat ecdsa.pub)" >options.pub; : >empty.pub
 useradd --shell /usr/sbin/nologin noshell`)
@@ -96,13 +96,13 @@ useradd --shell /usr/sbin/nologin noshell`)
 	before := mustExec(t, h, state)
 	for _, c := range []struct{ args, want string }{
 		{"", "no public key"},
-		{"--key /root/none.pub", "cannot read the key file"},
-		{"--key /root/empty.pub", "exactly one public key"},
-		{"--key /root/two.pub", "exactly one public key"},
-		{"--key /root/small.pub", "RSA key of 2048 bits"},
-		{"--key /root/ecdsa.pub", "not an ed25519 or RSA public key"},
-		{"--key /root/small", "exactly one public key"},
-		{"--key /root/options.pub", "not an ed25519 or RSA public key without options"},
+		{"--key /srv/none.pub", "cannot read the key file"},
+		{"--key /srv/empty.pub", "exactly one public key"},
+		{"--key /srv/two.pub", "exactly one public key"},
+		{"--key /srv/small.pub", "RSA key of 2048 bits"},
+		{"--key /srv/ecdsa.pub", "not an ed25519 or RSA public key"},
+		{"--key /srv/small", "exactly one public key"},
+		{"--key /srv/options.pub", "not an ed25519 or RSA public key without options"},
 		{"--key", "--key needs a value"},
 		{key + "--unit nothere.service", "systemd does not know the unit nothere.service"},
 		{key + "--unit redis-server", "write the full name"},
