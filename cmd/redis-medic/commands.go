@@ -16,6 +16,17 @@ func subcommands() []subcommand {
 		{"run", "[--config FILE]", "run the exporter, the remediator and the control API", runServer},
 		{"check-config", "[FILE]", "say everything that is wrong with a configuration file", checkConfig},
 		{"hash-password", "", "make a password hash for the configuration", hashPassword},
+		{"services", "", "list the services", listServices},
+		{"status", "[SERVICE]", "show the status of a service", viewCommand("status")},
+		{"health", "[SERVICE]", "show the health of a service", viewCommand("health")},
+		{"start", "[SERVICE]", "start a service", operationCommand("start")},
+		{"stop", "[SERVICE]", "stop a service; it stays stopped until it is started", operationCommand("stop")},
+		{"restart", "[SERVICE]", "restart a service", operationCommand("restart")},
+		{"logs", "[SERVICE]", "show the logs of a service", showLogs},
+		{"incidents", "[SERVICE|INCIDENT]", "list incidents, or show one", showIncidents},
+		{"recovery", "status|on|off|reset", "show, switch or reset automatic recovery", recoveryCommand},
+		{"maintenance", "start|end", "hold automatic recovery for a while", maintenanceCommand},
+		{"audit", "list|verify|export", "list, verify or export the audit records", auditCommand},
 		{"version", "", "print the version", printVersion},
 	}
 }
@@ -31,12 +42,22 @@ func newFlags(c console, name, args string) *flag.FlagSet {
 	return f
 }
 
-// parse parses the arguments of a subcommand that takes at most so many words.
+// parse parses the arguments of a subcommand that takes at most so many words. Flags may stand before and after them.
 func parse(f *flag.FlagSet, args []string, most int) error {
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
+	words := []string{"--"}
+	for {
+		if err := f.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return err
+			}
+			return errUsage
 		}
+		if f.NArg() == 0 {
+			break
+		}
+		words, args = append(words, f.Arg(0)), f.Args()[1:]
+	}
+	if err := f.Parse(words); err != nil {
 		return errUsage
 	}
 	if f.NArg() > most {

@@ -42,7 +42,7 @@ func main() {
 	os.Exit(code)
 }
 
-// dispatch runs the subcommand that the arguments name and returns the exit code: 0, 1 for a failure, 2 for wrong arguments.
+// dispatch runs the subcommand that the arguments name and returns the exit code: 0, 2 for wrong arguments, else that of the error.
 func dispatch(ctx context.Context, c console, args []string) int {
 	if len(args) > 0 {
 		for _, s := range subcommands() {
@@ -56,7 +56,7 @@ func dispatch(ctx context.Context, c console, args []string) int {
 				return 2
 			default:
 				fmt.Fprintln(c.err, err)
-				return 1
+				return exitCode(err)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func dispatch(ctx context.Context, c console, args []string) int {
 	}
 	fmt.Fprint(out, "usage: redis-medic COMMAND [arguments]\n\n")
 	for _, s := range subcommands() {
-		fmt.Fprintf(out, "  %-28s %s\n", s.name+" "+s.args, s.summary)
+		fmt.Fprintf(out, "  %-32s %s\n", s.name+" "+s.args, s.summary)
 	}
 	return code
 }

@@ -25,6 +25,8 @@ const (
 	componentControlAPI = "controlapi"
 )
 
+var allComponents = []string{componentExporter, componentRemediator, componentControlAPI}
+
 // components is a flag that may be repeated.
 type components []string
 
@@ -33,15 +35,14 @@ func (c *components) String() string { return strings.Join(*c, ",") }
 
 // Set implements flag.Value.
 func (c *components) Set(s string) error {
-	if !slices.Contains([]string{componentExporter, componentRemediator, componentControlAPI}, s) {
+	if !slices.Contains(allComponents, s) {
 		return fmt.Errorf("want %s, %s or %s", componentExporter, componentRemediator, componentControlAPI)
 	}
 	*c = append(*c, s)
 	return nil
 }
 
-// has reports whether a component was asked for; all are when none was named.
-func (c components) has(name string) bool { return len(c) == 0 || slices.Contains(c, name) }
+func (c components) has(name string) bool { return slices.Contains(c, name) }
 
 // runServer runs the components until ctx ends or one of them fails. A reload starts them anew with the new configuration, after
 // they have ended as at a shutdown; a bad configuration changes nothing.
@@ -59,6 +60,9 @@ func runServer(ctx context.Context, c console, args []string) error {
 	if err != nil {
 		fmt.Fprintln(c.err, err)
 		return errUsage
+	}
+	if len(parts) == 0 {
+		parts = allComponents
 	}
 	if parts.has(componentControlAPI) && !parts.has(componentRemediator) {
 		fmt.Fprintln(c.err, "redis-medic run: the controlapi asks the remediator of its own process: add --component remediator")

@@ -58,12 +58,18 @@ type program struct {
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
+	return startChanged(t, func(s string) string { return s }, args...)
+}
+
+// startChanged is start with a change of the configuration.
+func startChanged(t *testing.T, change func(string) string, args ...string) *program {
+	t.Helper()
 	p := &program{addrs: freePorts(t, 3), log: &logs{}, done: make(chan int, 1)}
 	p.file = writeConfig(t, func(s string) string {
 		for _, a := range p.addrs {
 			s = strings.Replace(s, "127.0.0.1:0", a, 1)
 		}
-		return s
+		return change(s)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	p.stop = cancel
@@ -71,7 +77,7 @@ func start(t *testing.T, args ...string) *program {
 		p.done <- dispatch(ctx, console{in: strings.NewReader(""), out: io.Discard, err: p.log}, append([]string{"run", "--config", p.file}, args...))
 	}()
 	t.Cleanup(func() {
-		cancel()
+		p.end(t)
 		if t.Failed() {
 			t.Log(p.log)
 		}
