@@ -1,6 +1,8 @@
 package controlapi
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,19 +12,14 @@ import (
 )
 
 func getAudit(a *API, w http.ResponseWriter, c *call) error {
-	values := c.r.URL.Query()
-	filter, err := parseAuditFilter(values)
+	filter, err := parseAuditFilter(c.r.URL.Query())
 	if err != nil {
 		return err
 	}
-	c.validated = true
-	details := map[string]string{}
-	for name := range values {
-		if auditParams[name] {
-			details[name] = plain(values.Get(name), 128)
-		}
+	if filter.Limit, err = intParam(c.r.URL.Query().Get("limit"), 50, 1, 1000, "limit"); err != nil {
+		return err
 	}
-	if err := a.granted(c, details); err != nil {
+	if err := a.auditAudit(c); err != nil {
 		return err
 	}
 	records, next, err := a.opts.Audits.Query(c.r.Context(), filter)
@@ -39,9 +36,80 @@ func getAudit(a *API, w http.ResponseWriter, c *call) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
+// auditAudit records who looks at the audit log, and for what.
+func (a *API) auditAudit(c *call) error {
+	c.validated = true
+	details := map[string]string{}
+	for name, values := range c.r.URL.Query() {
+		details[name] = plain(values[0], 128)
+	}
+	return a.granted(c, details)
+}
+
+// exportTypes are the media types of the export formats.
+var exportTypes = map[audit.Format]string{audit.JSONL: "application/jsonl", audit.CSV: "text/csv; charset=utf-8"}
+
+// exportTimeout bounds a download.
+const exportTimeout = 10 * time.Minute
+
+func getAuditExport(a *API, w http.ResponseWriter, c *call) error {
+	values := c.r.URL.Query()
+	format := audit.Format(values.Get("format"))
+	if format == "" {
+		format = audit.JSONL
+	}
+	mediaType, known := exportTypes[format]
+	if !known {
+		return badRequest("format must be jsonl or csv")
+	}
+	filter, err := parseAuditFilter(values)
+	if err != nil {
+		return err
+	}
+	if filter.Limit, err = intParam(values.Get("limit"), 0, 1, 10_000_000, "limit"); err != nil {
+		return err
+	}
+	if err := a.auditAudit(c); err != nil {
+		return err
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTimeout))
+	ctx, cancel := context.WithTimeout(c.r.Context(), exportTimeout)
+	defer cancel()
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Disposition", `attachment; filename="redis-medic-audit.`+string(format)+`"`)
+	h.Set("Cache-Control", "no-store")
+	out := &lazyWriter{w: w}
+	if err := a.opts.Audits.Export(ctx, out, filter, format); err != nil {
+		if !out.begun {
+			h.Del("Content-Disposition")
+			return err
+		}
+		// The status is sent: only a broken connection tells the client that the file is not complete.
+		a.log.Error().Err(err).Str("request_id", c.requestID).Msg("audit export broke off")
+		panic(http.ErrAbortHandler)
+	}
+	if !out.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return nil
+}
+
+// lazyWriter notes whether anything was written.
+type lazyWriter struct {
+	w     io.Writer
+	begun bool
+}
+
+// Write implements io.Writer.
+func (l *lazyWriter) Write(b []byte) (int, error) {
+	l.begun = true
+	return l.w.Write(b)
+}
+
 // auditParams are the parameters of GET /api/audit; any other is refused, so that a misspelt filter does not show everything.
 var auditParams = map[string]bool{
-	"service": true, "user": true, "operation": true, "phase": true, "result": true, "since": true, "until": true, "cursor": true, "limit": true,
+	"service": true, "user": true, "operation": true, "phase": true, "result": true, "since": true, "until": true, "cursor": true, "limit": true, "format": true,
 }
 
 func parseAuditFilter(values url.Values) (audit.Filter, error) {
@@ -59,9 +127,6 @@ func parseAuditFilter(values url.Values) (audit.Filter, error) {
 		return audit.Filter{}, badRequest("phase must be intent, outcome, denied or system")
 	}
 	var err error
-	if f.Limit, err = intParam(values.Get("limit"), 50, 1, 1000, "limit"); err != nil {
-		return audit.Filter{}, err
-	}
 	switch values.Get("result") {
 	case "":
 	case "success", "failure":

@@ -158,6 +158,23 @@ func (f *fakeAudit) Query(_ context.Context, filter audit.Filter) ([]audit.Recor
 	return slices.Clone(f.records), 41, nil
 }
 
+func (f *fakeAudit) Export(_ context.Context, w io.Writer, filter audit.Filter, format audit.Format) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.filter = filter
+	if filter.Service == "early" {
+		return errors.New("canary-cause")
+	}
+	if filter.Service == "nothing" {
+		return nil
+	}
+	_, _ = io.WriteString(w, string(format)+" line\n")
+	if filter.Service == "late" {
+		return errors.New("canary-cause")
+	}
+	return nil
+}
+
 func (f *fakeAudit) all() []audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()

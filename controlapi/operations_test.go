@@ -518,6 +518,30 @@ func TestAuditQueries(t *testing.T) {
 	}
 }
 
+func TestAuditExport(t *testing.T) {
+	r := newRig(t, nil)
+	for query, want := range map[string]string{"": "jsonl line\n", "?format=csv&user=ann": "csv line\n", "?service=nothing": ""} {
+		a := r.do("GET", "/api/audit/export"+query, "", asAdmin)
+		if a.code != 200 || string(a.raw) != want || !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") {
+			t.Errorf("%q: %d %q %v", query, a.code, a.raw, a.header)
+		}
+	}
+	if r.audit.filter.Limit != 0 || len(r.audit.all()) != 3 || r.audit.all()[0].Operation != "audit.export" {
+		t.Errorf("%+v %+v", r.audit.filter, r.audit.all())
+	}
+	for query, want := range map[string]int{"format=xml": 400, "limit=0": 400, "since=x": 400, "service=early": 500} {
+		if a := r.do("GET", "/api/audit/export?"+query, "", asAdmin); a.code != want || a.header.Get("Content-Disposition") != "" {
+			t.Errorf("%s: %d %v", query, a.code, a.header)
+		}
+	}
+	defer func() {
+		if recover() != http.ErrAbortHandler {
+			t.Error("a file that is cut looks complete")
+		}
+	}()
+	r.do("GET", "/api/audit/export?service=late", "", asAdmin)
+}
+
 func TestEveryKindOfErrorHasItsStatus(t *testing.T) {
 	for _, c := range []struct {
 		err  error

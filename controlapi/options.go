@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"regexp"
@@ -52,9 +53,11 @@ type Auditor interface {
 	Append(ctx context.Context, r audit.Record) (audit.Record, error)
 }
 
-// AuditReader answers queries on the audit log; next is the cursor of the next page, 0 at the end.
+// AuditReader answers queries on the audit log. The next of Query is the cursor of the next page, 0 at the end. Export writes all
+// records of a filter page by page, in bounded memory.
 type AuditReader interface {
 	Query(ctx context.Context, f audit.Filter) (records []audit.Record, next int64, err error)
+	Export(ctx context.Context, w io.Writer, f audit.Filter, format audit.Format) error
 }
 
 // LogReader returns the newest log entries of a service, its unit's journal and Redis's own log merged by time, oldest first. Its

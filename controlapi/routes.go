@@ -77,6 +77,8 @@ func routes() []route {
 			audit: "logs", event: eventAccess, limit: "logs"},
 		{method: "GET", path: "/api/audit", permission: rbac.Audit, handler: getAudit, act: "read the audit log",
 			audit: "audit.read", event: eventAccess},
+		{method: "GET", path: "/api/audit/export", permission: rbac.Audit, handler: getAuditExport, act: "export the audit log",
+			audit: "audit.export", event: eventAccess},
 
 		{method: "GET", path: "/api/health/redis_service_management", permission: rbac.Health, handler: getSelfHealth, act: "view the health", quiet: true},
 
