@@ -298,3 +298,60 @@ func hold(from, to net.Conn, d time.Duration) {
 	}
 	_ = to.Close()
 }
+
+// BenchmarkFleet scrapes every service of a fleet once, as Prometheus does with /sd, and reports what that and idling cost.
+func BenchmarkFleet(b *testing.B) {
+	var addrs []string
+	for range 10 {
+		addrs = append(addrs, startRedis(b).addr)
+	}
+	for _, n := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("%d-services", n), func(b *testing.B) {
+			listen := freeAddr(b)
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), "EXPORTER_CHILD_LISTEN="+listen, "EXPORTER_CHILD_REDIS="+strings.Join(addrs, ","), fmt.Sprintf("EXPORTER_CHILD_TARGETS=%d", n))
+			c := startChild(b, "http://"+listen+"/probe?target=redis", listen, cmd)
+			client := &http.Client{}
+			round := func() {
+				for i := range n {
+					url := c.url
+					if n > 1 {
+						url = fmt.Sprintf("%s%d", c.url, i)
+					}
+					timesOf(b, client, url, "gzip")
+				}
+			}
+			round()
+			idle := cpuOf(b, c.pid)
+			<-time.After(10 * time.Second) // two rounds of PINGs
+			idle = cpuOf(b, c.pid) - idle
+			busy := cpuOf(b, c.pid)
+			b.ResetTimer()
+			for range b.N {
+				round()
+			}
+			b.StopTimer()
+			busy = cpuOf(b, c.pid) - busy
+			b.ReportMetric(float64(idle)/float64(10*time.Second)*100, "idle-cpu-%")
+			b.ReportMetric(float64(busy.Microseconds())/1e3/float64(b.N*n), "cpu-ms/scrape")
+			b.ReportMetric(float64(rssOf(b, c.pid))/(1<<20), "rss-MB")
+		})
+	}
+}
+
+// rssOf is the resident memory of a process in bytes.
+func rssOf(b *testing.B, pid int) int64 {
+	b.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			kb, _ := strconv.ParseInt(f[1], 10, 64)
+			return kb << 10
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}

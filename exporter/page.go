@@ -4,6 +4,7 @@ import (
 	"sort"
 
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/redis-medic/redis-medic/exporter/metric"
 )
@@ -37,6 +38,8 @@ type page struct {
 	fams    []*dto.MetricFamily // by family; nil: no sample so far
 	service *dto.LabelPair
 	alone   []*dto.LabelPair // the labels of a sample that has only the service
+
+	created *timestamppb.Timestamp // when the counters that are added now began; nil: not known
 
 	metrics  []dto.Metric
 	gauges   []dto.Gauge
@@ -81,7 +84,7 @@ func (p *page) counter(f family, v float64, values ...string) {
 	}
 	c := &p.counters[0]
 	p.counters = p.counters[1:]
-	c.Value = p.float(v)
+	c.Value, c.CreatedTimestamp = p.float(v), p.created
 	m.Counter = c
 }
 

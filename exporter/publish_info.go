@@ -6,6 +6,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/redis-medic/redis-medic/exporter/info"
 	"github.com/redis-medic/redis-medic/exporter/metric"
@@ -85,8 +86,8 @@ type infoReader struct {
 
 	host, port string // of the master
 	readOnly   string
-	uptime     float64
 	serverTime float64 // seconds since the epoch by the server's clock; 0: not said
+	steady     func(runID string, computed float64) float64
 }
 
 // instanceFields are the INFO fields of the labels of redis_instance_info, in their order.
@@ -95,10 +96,11 @@ var instanceFields = map[string]int{
 	"process_id": 8, "master_replid": 9, "valkey_version": 10, "valkey_release_stage": 11,
 }
 
-// readInfo lays out an INFO text and returns what other answers need to be laid out.
-func readInfo(p *page, text string, now time.Time) *infoReader {
-	r := &infoReader{p: p, now: now, commands: make(map[string]commandStat, 128), dbs: map[string]bool{}}
+// readInfo lays out an INFO text and returns what other answers need to be laid out. steady, if any, makes the start time steady.
+func readInfo(p *page, text string, now time.Time, steady func(string, float64) float64) *infoReader {
+	r := &infoReader{p: p, now: now, steady: steady, commands: make(map[string]commandStat, 128), dbs: map[string]bool{}}
 	info.Each(text, r.field)
+	p.created = nil
 	n := 10
 	for n < len(r.instance) && r.instance[n] != "" {
 		n++
@@ -148,7 +150,7 @@ func (r *infoReader) field(section, key, value string) {
 	}
 	switch key {
 	case "uptime_in_seconds":
-		r.uptime, _ = strconv.ParseFloat(value, 64)
+		r.started(value)
 	case "server_time_usec":
 		usec, _ := strconv.ParseFloat(value, 64)
 		r.serverTime = usec / 1e6
@@ -285,16 +287,23 @@ func (r *infoReader) emptyDatabases(count int) {
 	}
 }
 
-// started adds when Redis was started, and remembers it: computed anew at each scrape it would waver by a second.
-func (r *infoReader) started(s *service) {
-	if r.uptime == 0 && r.serverTime == 0 {
+// started adds when Redis was started, made steady: computed anew at each scrape it would waver by a second. It is also when
+// the counters began. INFO says the run id and the server's time before the uptime.
+func (r *infoReader) started(uptime string) {
+	up, ok := parseValue(uptime)
+	if !ok {
 		return
 	}
-	now := float64(r.now.UnixNano()) / 1e9
+	now := float64(r.now.Unix())
 	if r.serverTime > 0 {
 		now = r.serverTime
 	}
-	r.p.gauge(famStartTime, s.startedAt(r.instance[instanceFields["run_id"]], float64(int64(now-r.uptime))))
+	start := float64(int64(now - up))
+	if r.steady != nil {
+		start = r.steady(r.instance[instanceFields["run_id"]], start)
+	}
+	r.p.gauge(famStartTime, start)
+	r.p.created = timestamppb.New(time.Unix(int64(start), 0))
 }
 
 // startedAt returns the start time first computed for the process with this run id.

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/exporter/metric"
@@ -22,6 +23,30 @@ var (
 )
 
 const other = "other"
+
+// statusClasses are the classes of what Redis tells systemd of itself, with a word that each contains. The first match counts.
+var statusClasses = []struct{ class, word string }{
+	{"failing", "error"}, {"stopping", "shutdown"}, {"saving", "saving"}, {"syncing", "sync"}, {"loading", "load"}, {"ready", "ready"},
+}
+
+// statusClass names the class of Redis's words; "none" when it says nothing.
+func statusClass(text string) string {
+	text = strings.ToLower(text)
+	switch {
+	case text == "":
+		return "none"
+	case strings.Contains(text, "ready to accept"): // also at the end of a report on a finished synchronisation
+		return "ready"
+	}
+	for _, c := range statusClasses {
+		if strings.Contains(text, c.word) {
+			return c.class
+		}
+	}
+	return other
+}
+
+var statusNames = []string{"ready", "loading", "syncing", "saving", "stopping", "failing", "none", other}
 
 var (
 	famUnitState     = familyOf(metric.UnitState)
@@ -45,6 +70,7 @@ var (
 	famStartLimit    = familyOf(metric.ServiceStartLimitHit)
 	famStartBurst    = familyOf(metric.ServiceStartLimitBurst)
 	famStartInterval = familyOf(metric.ServiceStartLimitSeconds)
+	famStatusClass   = familyOf(metric.ServiceStatus)
 )
 
 // publishUnit adds what systemd last said. While it cannot be asked there is no state at all: unknown is not inactive, and "runs" from
@@ -66,6 +92,7 @@ func publishUnit(p *page, s health.Samples, t health.Thresholds) {
 	stateSet(p, famLoadState, loadStates, u.LoadState, u.Name, kind)
 	stateSet(p, famSubState, subStates, u.SubState, u.Name, kind)
 	stateSet(p, famResult, results, u.Result, u.Name)
+	stateSet(p, famStatusClass, statusNames, statusClass(u.StatusText), u.Name)
 	p.gauge(famUnitInfo, 1, u.Name, kind, "", u.Type)
 	start := 0.0
 	if u.ActiveState == "active" && !u.ActiveEnter.IsZero() {

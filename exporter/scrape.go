@@ -117,7 +117,7 @@ func (e *Exporter) scrapeRedis(ctx context.Context, s *service, t Target, p *pag
 		publishParts(p, a)
 		return x
 	}
-	r := readInfo(p, a.info, x.end)
+	r := readInfo(p, a.info, x.end, s.startedAt)
 	i := info.Health(a.info, x.end, a.parts[partInfo].at)
 	if save, ok := a.config["save"]; ok {
 		on := save != ""
@@ -151,7 +151,6 @@ func (o Collect) secondRound(known, now traits, masters []string) []question {
 
 // publishRest lays out the answers other than INFO.
 func (r *infoReader) publishRest(s *service, a *answers, o Collect, t traits) {
-	r.started(s)
 	if t.sentinel {
 		publishSentinel(r.p, a, o)
 		for _, part := range []part{partConfig, partLatency, partSlowlog} { // a Sentinel has none of these

@@ -160,7 +160,7 @@ func TestSearchIndexFields(t *testing.T) {
 func TestModules(t *testing.T) {
 	t.Parallel()
 	p := newPage("redis")
-	readInfo(p, "# Modules\r\nmodule:name=search,ver=21005,api=1,filters=0,usedby=[],using=[ReJSON],options=[]\r\n\r\n# search_runtime\r\nsearch_total_cycles:9\r\n", time.Now())
+	readInfo(p, "# Modules\r\nmodule:name=search,ver=21005,api=1,filters=0,usedby=[],using=[ReJSON],options=[]\r\n\r\n# search_runtime\r\nsearch_total_cycles:9\r\n", time.Now(), nil)
 	if m := p.fams[famModule].GetMetric()[0].GetLabel(); len(m) != 7 || m[1].GetValue() != "search" || m[6].GetValue() != "[ReJSON]" {
 		t.Errorf("%v", m)
 	}

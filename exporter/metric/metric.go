@@ -66,6 +66,7 @@ const (
 	ServiceStartLimitHit     = "systemd_service_start_limit_hit"
 	ServiceStartLimitBurst   = "systemd_service_start_limit_burst"
 	ServiceStartLimitSeconds = "systemd_service_start_limit_interval_seconds"
+	ServiceStatus            = "systemd_service_status"
 )
 
 // Signals of HealthThreshold: which measured value a threshold belongs to.
@@ -133,5 +134,6 @@ var own = []Desc{
 	{ServiceMainExitStatus, "The exit status of the main process, or the signal that ended it.", Gauge, []string{"name"}},
 	{ServiceStartLimitHit, "Whether systemd has given up on the service because it was started too often.", Gauge, []string{"name"}},
 	{ServiceStartLimitBurst, "How many starts within the interval systemd allows.", Gauge, []string{"name"}},
+	{ServiceStatus, "What the service says of itself to systemd, by class: 1 for the class its words are in, 0 for all others.", Gauge, []string{"name", "class"}},
 	{ServiceStartLimitSeconds, "The interval in which systemd counts starts.", Gauge, []string{"name"}},
 }

@@ -1,6 +1,8 @@
 package metric
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -57,4 +59,21 @@ func TestSignalsAndHelp(t *testing.T) {
 		}
 	}()
 	Help("redis_nothing")
+}
+
+func TestReferenceIsUpToDate(t *testing.T) {
+	t.Parallel()
+	have, err := os.ReadFile(filepath.Join("..", "..", "deploy", "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Reference()
+	if string(have) != want {
+		t.Error("deploy/docs/metrics.md is not what the table says: run make gen, or go run ./exporter/metric/gen deploy/docs/metrics.md")
+	}
+	for _, d := range All() {
+		if strings.Count(want, "`"+d.Name+"`") != 1 {
+			t.Errorf("%s is not in the reference once", d.Name)
+		}
+	}
 }
