@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -102,25 +104,17 @@ func TestAViewerIsRefused(t *testing.T) {
 }
 
 func TestTheTokenGoesToNobodyElse(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	asked := make(chan string, 1)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		_, _ = c.Write([]byte("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-		asked <- "once"
-	}()
+	var asked atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer other.Close()
+	api := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer api.Close()
 	t.Setenv(envToken, "canary")
-	code, out, said := call(t, "", "status", "--url", "http://"+l.Addr().String())
+	code, out, said := call(t, "", "status", "--url", api.URL)
 	if code != exitFailed || strings.Contains(out+said, "canary") || !strings.Contains(said, "302") {
 		t.Errorf("ended with %d and says %q", code, said)
 	}
-	<-asked
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the other server was asked %d times", n)
+	}
 }
