@@ -49,6 +49,9 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 	defer u.release()
 	r.running.Add(1)
 	defer r.running.Done()
+	if len(in.Attempts) == 0 {
+		r.secure(ctx, u, in)
+	}
 	act, cancel := context.WithTimeoutCause(r.actions, d.Timeout, fmt.Errorf("%s rung took more than %s", d.Rung, d.Timeout))
 	defer cancel()
 	generation, err := r.intend(ctx, u, in, d)
@@ -130,6 +133,7 @@ func (r *Remediator) intend(ctx context.Context, u *unit, in ladder.Input, d lad
 	r.metrics.attempts.WithLabelValues(u.svc.ID, string(d.Rung)).Inc()
 	r.publish(Event{Type: EventIncident, Service: u.svc.ID, Status: string(shown.Status), Message: d.Text, Incident: &shown})
 	r.recoveryEvent(u, string(d.Rung), "started", d.Text)
+	r.tell(u, NoticeStarted, string(d.Rung), "Automatic recovery of Redis "+u.svc.ID+" started ("+string(d.Rung)+")", shown.CauseText+": "+d.Text)
 	return next.Generation, nil
 }
 
@@ -262,6 +266,7 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	if !ok {
 		r.metrics.recoveries.WithLabelValues(u.svc.ID, string(d.Rung), "failure").Inc()
 		r.recoveryEvent(u, string(d.Rung), "failed", text)
+		r.tell(u, NoticeFailed, string(d.Rung), "Automatic recovery of Redis "+u.svc.ID+" failed ("+string(d.Rung)+")", text)
 	}
 }
 

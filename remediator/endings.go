@@ -126,6 +126,7 @@ func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
 	r.stepDone(ctx, u, Step{Kind: "closed", Level: string(ladder.Top), Code: d.Code, Result: "failure", Text: "manual intervention required: " + withAdvice(d)})
 	r.auditDecision(ctx, u, "manual_intervention_required", d)
 	r.recoveryEvent(u, string(ladder.Top), "manual_intervention_required", d.Text)
+	r.tell(u, NoticeManual, string(ladder.Top), "Manual intervention required: Redis "+u.svc.ID, withAdvice(d))
 }
 
 // window is how long health must stay good after a rung.
@@ -159,6 +160,8 @@ func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, ru
 	r.undegrade(u, now)
 	r.stepDone(ctx, u, Step{Kind: "verified", Level: string(rung), Result: "success", Text: "Redis answers PONG again", Evidence: seen(in)})
 	r.recoveryEvent(u, string(rung), "success", "Redis service recovered automatically")
+	r.tell(u, NoticeRecovered, string(rung), "Redis "+u.svc.ID+" is back ("+string(rung)+")",
+		fmt.Sprintf("It answers PONG again %.1f s after the alert was received.", now.Sub(opened).Seconds()))
 	if looping {
 		r.latchOff(ctx, u, ladder.Decision{Code: "recovery_loop", Rung: ladder.Top,
 			Text:   fmt.Sprintf("%d recoveries in %s: it keeps failing", u.svc.Ladder.LoopRecoveries, u.svc.Ladder.LoopWindow),

@@ -32,7 +32,10 @@ func (r *Remediator) evidence(ctx context.Context, u *unit) (ladder.Input, error
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.track(second, in.Now)
-	c := &u.incident.Climbed
+	c := &climbed{}
+	if u.incident != nil {
+		c = &u.incident.Climbed
+	}
 	in.Hold, in.LastInfo, in.Starts, in.Recoveries = hold, u.mem.LastInfo, u.mem.Starts, u.mem.Recoveries
 	in.Attempts, in.Denied, in.Done, in.Finding = c.Attempts, c.Denied, c.Done, c.Finding
 	in.SilentSince, in.LoadedAt = c.SilentSince, c.LoadedAt

@@ -15,7 +15,7 @@ type metrics struct {
 	r *Remediator
 
 	recoveries, attempts, skipped, held, incidents, operations *prometheus.CounterVec
-	webhooks, alerts, reconciles                               *prometheus.CounterVec
+	webhooks, alerts, reconciles, notices                      *prometheus.CounterVec
 	truncated                                                  prometheus.Counter
 	rungs, outage                                              *prometheus.HistogramVec
 	webhookTime                                                prometheus.Histogram
@@ -42,6 +42,7 @@ func newMetrics(r *Remediator) *metrics {
 		webhooks:    counter(metric.MedicWebhookRequests, "code"),
 		alerts:      counter(metric.MedicWebhookAlerts, "result"),
 		reconciles:  counter(metric.MedicReconciles, "result"),
+		notices:     counter(metric.MedicNotices, "result"),
 		truncated:   prometheus.NewCounter(prometheus.CounterOpts{Name: metric.MedicWebhookTruncated, Help: metric.Help(metric.MedicWebhookTruncated)}),
 		rungs:       histogram(metric.MedicLadderStepDuration, seconds, "service", "level", "result"),
 		outage:      histogram(metric.MedicOutageDuration, seconds, "service"),
@@ -59,6 +60,9 @@ func newMetrics(r *Remediator) *metrics {
 	for _, result := range []string{"success", "failure"} {
 		m.reconciles.WithLabelValues(result)
 	}
+	for _, result := range []string{"sent", "failed", "dropped"} {
+		m.notices.WithLabelValues(result)
+	}
 	for _, result := range []string{"accepted", "duplicate", "ignored"} {
 		m.alerts.WithLabelValues(result)
 	}
@@ -69,7 +73,7 @@ func newMetrics(r *Remediator) *metrics {
 func (r *Remediator) Collectors() []prometheus.Collector {
 	m := r.metrics
 	return []prometheus.Collector{m.recoveries, m.attempts, m.skipped, m.held, m.incidents, m.operations, m.webhooks, m.alerts,
-		m.reconciles, m.truncated, m.rungs, m.outage, m.webhookTime, stateCollector{r}}
+		m.reconciles, m.notices, m.truncated, m.rungs, m.outage, m.webhookTime, stateCollector{r}}
 }
 
 // stateCollector publishes the state of every service as it is at scrape time.

@@ -73,6 +73,8 @@ type Service struct {
 	OperationTimeout time.Duration
 	Allowed          map[Operation]bool
 	RevealOutput     bool // audit.include_command_output
+	// Notices says which moments people are told of, with the severity of each.
+	Notices map[NoticeKind]string
 }
 
 // StormSettings is the storm guard: with at least Min services and the share Ratio of all failing at once, we suspect
@@ -92,6 +94,7 @@ type Options struct {
 	Store         store.Documents
 	Events        EventSink
 	Alerts        AlertSource   // nil: no reconcile with Alertmanager
+	Notifier      Notifier      // nil: nobody is told of moments
 	Reconcile     time.Duration // default 5 s
 	Storm         StormSettings
 	Listen        string // of the webhook; empty: no listener

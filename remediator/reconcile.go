@@ -119,7 +119,7 @@ func (r *Remediator) pruneLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-t.C:
-			for kind, keep := range map[string]time.Duration{kindDelivery: keepDeliveries, kindIncident: keepIncidents} {
+			for kind, keep := range map[string]time.Duration{kindDelivery: keepDeliveries, kindIncident: keepIncidents, kindEvidence: keepIncidents} {
 				if _, err := r.o.Store.PruneDocuments(ctx, kind, now.Add(-keep), prunedAtOneTime); err != nil && ctx.Err() == nil {
 					r.o.Logger.Error().Err(err).Str("kind", kind).Msg("prune")
 				}
@@ -130,7 +130,8 @@ func (r *Remediator) pruneLoop(ctx context.Context) error {
 
 // Alertmanager reads active alerts from an Alertmanager's API v2. It is safe for concurrent use.
 type Alertmanager struct {
-	url    string
+	base   string
+	list   string // the URL that lists alerts
 	token  func() string
 	client *http.Client
 }
@@ -145,8 +146,9 @@ func NewAlertmanager(base string, token func() string) (*Alertmanager, error) {
 		return nil, fmt.Errorf("alertmanager url %q: want http://host:port", base)
 	}
 	q := url.Values{"filter": {labelRemediation + `="` + remediationLadder + `"`}, "active": {"true"}, "silenced": {"true"}, "inhibited": {"true"}}
+	base = strings.TrimSuffix(base, "/")
 	return &Alertmanager{
-		url: strings.TrimSuffix(base, "/") + "/api/v2/alerts?" + q.Encode(), token: token,
+		base: base, list: base + "/api/v2/alerts?" + q.Encode(), token: token,
 		// The endpoint is ours by configuration; a redirect would carry the token elsewhere.
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}, nil
@@ -165,15 +167,19 @@ type gettable struct {
 	} `json:"status"`
 }
 
-// Alerts implements AlertSource. The error says what Alertmanager answered.
-func (a *Alertmanager) Alerts(ctx context.Context) ([]Alert, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask alertmanager: %w", err)
-	}
+func (a *Alertmanager) authorize(req *http.Request) {
 	if a.token != nil && a.token() != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token())
 	}
+}
+
+// Alerts implements AlertSource. The error says what Alertmanager answered.
+func (a *Alertmanager) Alerts(ctx context.Context) ([]Alert, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.list, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask alertmanager: %w", err)
+	}
+	a.authorize(req)
 	res, err := a.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask alertmanager: %w", err)

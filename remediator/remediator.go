@@ -31,6 +31,7 @@ type Remediator struct {
 	reconciled  atomic.Int64 // unix nanoseconds of the last answer of Alertmanager's API
 	hurryUntil  atomic.Int64 // unix nanoseconds: until then Alertmanager is asked more often
 	hurry       chan struct{}
+	notices     chan Notice
 	stallUntil  atomic.Int64 // unix nanoseconds: no acts before, our own clock or process stood still
 	running     sync.WaitGroup
 	actions     context.Context // acts run on it: it outlives every request, and Run by the grace time
@@ -43,7 +44,7 @@ func New(ctx context.Context, o Options) (*Remediator, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Remediator{o: o, units: map[string]*unit{}, hurry: make(chan struct{}, 1)}
+	r := &Remediator{o: o, units: map[string]*unit{}, hurry: make(chan struct{}, 1), notices: make(chan Notice, noticeQueue)}
 	r.actions, r.stopActions = context.WithCancelCause(context.WithoutCancel(ctx))
 	for _, s := range o.Services {
 		u := newUnit(s)
@@ -87,6 +88,7 @@ func (r *Remediator) Run(ctx context.Context) error {
 	g.Go(func() error { return r.reconcileLoop(gctx) })
 	g.Go(func() error { return r.clockLoop(gctx) })
 	g.Go(func() error { return r.pruneLoop(gctx) })
+	g.Go(func() error { return r.noticeLoop(gctx) })
 	if r.listener != nil {
 		g.Go(func() error { return r.serveWebhook(gctx) })
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"sync/atomic"
 )
@@ -14,16 +13,16 @@ const (
 	withdrawn
 )
 
-// write is one caller's part of a transaction. do may run more than once, each time in a fresh transaction.
+// write is one caller's part of a transaction.
 type write struct {
-	do    func(*sql.Tx) error
+	do    work
 	state atomic.Int32
 	done  chan error // holds one result
 }
 
-// write runs do in a durable transaction that it may share with other callers. When ctx ends first, nothing was written if
+// commitSoon runs do in a durable transaction that it may share with other callers. When ctx ends first, nothing was written if
 // the error does not say ErrOutcomeUnknown.
-func (s *SQLite) write(ctx context.Context, do func(*sql.Tx) error) error {
+func (s *SQLite) commitSoon(ctx context.Context, do work) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -45,11 +44,11 @@ func (s *SQLite) write(ctx context.Context, do func(*sql.Tx) error) error {
 // enqueue waits for a place in the queue. It holds the read lock meanwhile, so that Close cannot close the queue under it; the
 // committer keeps emptying the queue until then.
 func (s *SQLite) enqueue(ctx context.Context, w *write) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return ErrClosed
+	leave, err := s.enter()
+	if err != nil {
+		return err
 	}
+	defer leave()
 	if s.readOnly {
 		return ErrReadOnly
 	}
@@ -111,21 +110,19 @@ func (s *SQLite) commitBatch(batch []*write) {
 
 func (s *SQLite) commit(batch []*write) error {
 	// The callers' contexts end their waiting, not the transaction of all the others.
-	tx, err := s.w.BeginTx(context.Background(), nil)
+	ctx := context.Background()
+	tx, err := s.w.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", s.classify(err))
 	}
-	before := s.lastTime
 	for _, w := range batch {
-		if err := w.do(tx); err != nil {
-			s.lastTime = before
+		if err := w.do(ctx, tx); err != nil {
 			// SQLite has rolled back by itself after some errors; a connection that is really stuck fails the next begin.
 			_ = tx.Rollback()
 			return s.classify(err)
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		s.lastTime = before
 		_ = tx.Rollback()
 		return fmt.Errorf("commit: %w", s.classify(err))
 	}

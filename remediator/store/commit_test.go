@@ -26,7 +26,7 @@ func openHere(t *testing.T) *SQLite {
 func blocked(t *testing.T, s *SQLite) (release func()) {
 	t.Helper()
 	entered, leave := make(chan struct{}), make(chan struct{})
-	go s.write(context.Background(), func(*sql.Tx) error {
+	go s.commitSoon(context.Background(), func(context.Context, *sql.Tx) error {
 		entered <- struct{}{}
 		<-leave
 		return nil
@@ -35,8 +35,8 @@ func blocked(t *testing.T, s *SQLite) (release func()) {
 	return func() { close(leave) }
 }
 
-func put(id string) func(*sql.Tx) error {
-	return func(tx *sql.Tx) error {
+func put(id string) work {
+	return func(_ context.Context, tx *sql.Tx) error {
 		_, err := tx.Exec("INSERT INTO documents VALUES ('k', ?, '', 0, 0, X'7b7d')", id)
 		return err
 	}
@@ -50,9 +50,9 @@ func TestWaitingWritesShareATransaction(t *testing.T) {
 		results := make(chan error)
 		for i := range 100 {
 			go func() {
-				results <- s.write(t.Context(), func(tx *sql.Tx) error {
+				results <- s.commitSoon(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 					seen[tx]++
-					return put(fmt.Sprint(i))(tx)
+					return put(fmt.Sprint(i))(ctx, tx)
 				})
 			}()
 		}
@@ -78,7 +78,7 @@ func TestOneBadWriteFailsAlone(t *testing.T) {
 		results := make(chan error, 3)
 		for i, want := range []error{nil, bad, nil} {
 			go func() {
-				err := s.write(t.Context(), func(tx *sql.Tx) error { return errors.Join(want, put(fmt.Sprint(i))(tx)) })
+				err := s.commitSoon(t.Context(), func(ctx context.Context, tx *sql.Tx) error { return errors.Join(want, put(fmt.Sprint(i))(ctx, tx)) })
 				if !errors.Is(err, want) {
 					t.Errorf("write %d: %v, want %v", i, err, want)
 				}
@@ -104,12 +104,12 @@ func TestAWaitingWriteCanBeWithdrawn(t *testing.T) {
 		release := blocked(t, s)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := s.write(ctx, put("late"))
+		err := s.commitSoon(ctx, put("late"))
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("a write that waited too long: %v, want a plain deadline", err)
 		}
 		release()
-		if err := s.write(t.Context(), put("next")); err != nil {
+		if err := s.commitSoon(t.Context(), put("next")); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.Document(t.Context(), "k", "late"); !errors.Is(err, ErrNotFound) {
@@ -125,9 +125,9 @@ func TestAWriteInHandHasAnUnknownOutcome(t *testing.T) {
 		leave := make(chan struct{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := s.write(ctx, func(tx *sql.Tx) error {
+		err := s.commitSoon(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			<-leave
-			return put("slow")(tx)
+			return put("slow")(ctx, tx)
 		})
 		if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a write cut short by its deadline: %v", err)
@@ -143,13 +143,13 @@ func TestTheQueueIsBounded(t *testing.T) {
 		s := openHere(t)
 		release := blocked(t, s)
 		for range queueSize {
-			if err := s.enqueue(t.Context(), &write{do: func(*sql.Tx) error { return nil }, done: make(chan error, 1)}); err != nil {
+			if err := s.enqueue(t.Context(), &write{do: func(context.Context, *sql.Tx) error { return nil }, done: make(chan error, 1)}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.write(ctx, put("x")); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrOutcomeUnknown) {
+		if err := s.commitSoon(ctx, put("x")); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("a write beyond a full queue: %v, want a plain deadline", err)
 		}
 		release()
@@ -167,7 +167,7 @@ func TestCloseFinishesWhatWasAccepted(t *testing.T) {
 		release := blocked(t, s)
 		results := make(chan error, 10)
 		for i := range 10 {
-			go func() { results <- s.write(t.Context(), put(fmt.Sprint(i))) }()
+			go func() { results <- s.commitSoon(t.Context(), put(fmt.Sprint(i))) }()
 		}
 		synctest.Wait()
 		closed := make(chan error)

@@ -42,16 +42,22 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("data directory %s is in use by process %d", e.Dir, e.PID)
 }
 
-// classify wraps an error of SQLite with the sentinel that says what it means to a caller.
-func (s *SQLite) classify(err error) error {
+// isTaken reports whether an insert failed because its primary key is there already.
+func isTaken(err error) bool {
+	se, ok := errors.AsType[*sqlite.Error](err)
+	return ok && se.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+}
+
+// meaning wraps an error of SQLite with the sentinel that says what it means to a caller.
+func (s *SQLite) meaning(err error) error {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
+	se, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
 		return err
 	}
 	switch se.Code() & 0xff {

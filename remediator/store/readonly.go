@@ -25,8 +25,9 @@ func OpenReadOnly(ctx context.Context, opts Options) (*SQLite, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &SQLite{dir: dir, log: opts.Logger, readOnly: true, done: make(chan struct{}), queue: make(chan *write)}
-	close(s.done)
+	s := newSQLite(dir, opts.Logger)
+	s.readOnly = true
+	close(s.done) // there is no committer
 	if err := s.openReadOnly(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", s.classify(err)), s.release())
 	}

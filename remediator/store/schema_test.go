@@ -107,7 +107,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"success": {Success: &yes}, "since": {Since: fromNano(1)}, "until": {Until: fromNano(1)}, "page": {Before: 9},
 		"window": {Since: fromNano(1), Until: fromNano(2)}, "service page": {Service: "x", Before: 7}, "service window": {Service: "x", Since: fromNano(1)},
 	} {
-		text, args := auditSelect(q)
+		text, args := s.dialect.auditSelect(q)
 		rows, err := s.r.Query("EXPLAIN QUERY PLAN "+text, args...)
 		if err != nil {
 			t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -31,19 +30,14 @@ type Options struct {
 
 // SQLite is a Store in one file. It owns its data directory: a second process is refused.
 type SQLite struct {
+	core
 	dir      string
 	log      zerolog.Logger
 	lock     *os.File
 	w        *sql.DB // one connection, used by the committer only; nil when read-only
-	r        *sql.DB
 	readOnly bool
-
-	mu     sync.RWMutex // guards closed and the closing of queue; read-held by reads and while waiting for a place in the queue
-	closed bool
-	queue  chan *write // closed by Close
-	done   chan struct{}
-
-	lastTime int64 // newest audit time; owned by the committer
+	queue    chan *write // closed by Close
+	done     chan struct{}
 }
 
 var _ Store = (*SQLite)(nil)
@@ -65,15 +59,20 @@ func Open(ctx context.Context, opts Options) (*SQLite, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &SQLite{
-		dir: dir, log: opts.Logger, lock: lock,
-		queue: make(chan *write, queueSize), done: make(chan struct{}),
-	}
+	s := newSQLite(dir, opts.Logger)
+	s.lock = lock
 	if err := s.open(ctx, filepath.Join(dir, dbName)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", s.classify(err)), s.release())
 	}
 	go s.commitLoop()
 	return s, nil
+}
+
+func newSQLite(dir string, log zerolog.Logger) *SQLite {
+	s := &SQLite{dir: dir, log: log, queue: make(chan *write, queueSize), done: make(chan struct{})}
+	s.core.write, s.core.classify = s.commitSoon, s.meaning
+	s.dialect = dialect{greatest: "max", taken: isTaken}
+	return s
 }
 
 func (s *SQLite) open(ctx context.Context, path string) error {
@@ -94,10 +93,7 @@ func (s *SQLite) open(ctx context.Context, path string) error {
 	if err := quickCheck(ctx, s.w); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.w, path, migrations); err != nil {
-		return err
-	}
-	return s.w.QueryRowContext(ctx, "SELECT coalesce(max(time), ?) FROM audit WHERE back = 0", zeroTime).Scan(&s.lastTime)
+	return migrate(ctx, s.w, path, migrations)
 }
 
 // The ways to open the file, as parameters of SQLite's URI.
@@ -151,31 +147,4 @@ func (s *SQLite) release() error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
-}
-
-// reader returns the read pool and what to call after the read, for which Close waits; or ErrClosed.
-func (s *SQLite) reader() (db *sql.DB, done func(), err error) {
-	s.mu.RLock()
-	if s.closed {
-		s.mu.RUnlock()
-		return nil, nil, ErrClosed
-	}
-	return s.r, s.mu.RUnlock, nil
-}
-
-// zeroTime stands for time.Time{}, whose Unix time in nanoseconds does not fit in an int64.
-const zeroTime = -1 << 63
-
-func toNano(t time.Time) int64 {
-	if t.IsZero() {
-		return zeroTime
-	}
-	return t.UnixNano()
-}
-
-func fromNano(n int64) time.Time {
-	if n == zeroTime {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
 }

@@ -1,0 +1,149 @@
+package remediator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// NoticeKind is a moment that people are told of, in the words of the document's severity_levels.
+type NoticeKind string
+
+// The moments of a recovery.
+const (
+	NoticeStarted   NoticeKind = "auto_recovery_attempted"
+	NoticeRecovered NoticeKind = "service_restarted"
+	NoticeFailed    NoticeKind = "recovery_failed"
+	NoticeManual    NoticeKind = "manual_intervention_required"
+)
+
+// Notice is one moment. States (down, breaker open, manual intervention) are metrics that rules watch; a notice carries what a
+// metric cannot: why.
+type Notice struct {
+	Kind     NoticeKind
+	Service  string
+	Severity string
+	Level    string
+	Incident string
+	Summary  string
+	Text     string
+	At       time.Time
+}
+
+// Notifier tells people, through Alertmanager. Notify may block until ctx ends.
+type Notifier interface {
+	Notify(ctx context.Context, n Notice) error
+}
+
+// Limits of the way to people. When the queue is full a notice is dropped and counted: recovery never waits for it.
+const (
+	noticeQueue    = 128
+	noticeTries    = 5
+	noticeTimeout  = 5 * time.Second
+	noticeLife     = 2 * time.Minute // how long the short alert stays active
+	noticeLastCall = 3 * time.Second // for what is still queued at the end
+)
+
+// tell queues a notice where the service wants that kind told. It never blocks.
+func (r *Remediator) tell(u *unit, kind NoticeKind, level, summary, text string) {
+	severity, wanted := u.svc.Notices[kind]
+	if !wanted || r.o.Notifier == nil {
+		return
+	}
+	n := Notice{Kind: kind, Service: u.svc.ID, Severity: severity, Level: level, Summary: summary, Text: text, At: time.Now().UTC()}
+	if i := u.openIncident(); i != nil {
+		n.Incident = i.ID
+	}
+	select {
+	case r.notices <- n:
+	default:
+		r.metrics.notices.WithLabelValues("dropped").Inc()
+		r.o.Logger.Warn().Str("service", n.Service).Str("kind", string(kind)).Msg("too many notices wait for Alertmanager: this one is dropped")
+	}
+}
+
+// noticeLoop sends what is queued, one after the other, until ctx ends.
+func (r *Remediator) noticeLoop(ctx context.Context) error {
+	for {
+		select {
+		case n := <-r.notices:
+			r.send(ctx, n)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeLastCall)
+			defer cancel()
+			for {
+				select {
+				case n := <-r.notices:
+					r.send(last, n)
+				default:
+					return nil
+				}
+			}
+		}
+	}
+}
+
+func (r *Remediator) send(ctx context.Context, n Notice) {
+	delay := time.Second
+	for try := 1; ; try++ {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
+			defer cancel()
+			return r.o.Notifier.Notify(ctx, n)
+		}()
+		if err == nil {
+			r.metrics.notices.WithLabelValues("sent").Inc()
+			return
+		}
+		if try == noticeTries || pause(ctx, delay) != nil {
+			r.metrics.notices.WithLabelValues("failed").Inc()
+			r.o.Logger.Error().Err(err).Str("service", n.Service).Str("kind", string(n.Kind)).Msg("a notice could not be given to Alertmanager")
+			return
+		}
+		delay *= 2
+	}
+}
+
+// noticeNames are the alert names of the moments.
+var noticeNames = map[NoticeKind]string{
+	NoticeStarted: "RedisMedicRecoveryStarted", NoticeRecovered: "RedisMedicRecovered",
+	NoticeFailed: "RedisMedicRecoveryFailed", NoticeManual: "RedisMedicManualIntervention",
+}
+
+// Notify implements Notifier: it posts a short alert, which ends by itself, to API v2. The label remediation="none" keeps it
+// away from our own webhook.
+func (a *Alertmanager) Notify(ctx context.Context, n Notice) error {
+	labels := map[string]string{"alertname": noticeNames[n.Kind], labelService: n.Service, "severity": n.Severity, labelRemediation: "none"}
+	for k, v := range map[string]string{"level": n.Level, "incident": n.Incident} {
+		if v != "" {
+			labels[k] = v
+		}
+	}
+	body, err := json.Marshal([]map[string]any{{
+		"labels": labels, "annotations": map[string]string{"summary": n.Summary, "description": n.Text},
+		"startsAt": n.At, "endsAt": n.At.Add(noticeLife),
+	}})
+	if err != nil {
+		return fmt.Errorf("encode a notice: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+"/api/v2/alerts", bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("tell alertmanager: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	a.authorize(req)
+	res, err := a.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("tell alertmanager: %w", err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 4<<10))
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("tell alertmanager: it answered %s", res.Status)
+	}
+	return nil
+}
