@@ -41,8 +41,10 @@ export default defineConfig({
   webServer: process.env.PANEL_URL
     ? undefined
     : {
-        command: `npx vite preview --host 127.0.0.1 --port ${PORT} --strictPort`,
+        // A build of its own: what is tested is what the sources are now, whoever builds dist/ meanwhile.
+        command: `npx vite build --logLevel error --outDir .preview && npx vite preview --outDir .preview --host 127.0.0.1 --port ${PORT} --strictPort`,
         url: `http://127.0.0.1:${PORT}/`,
         reuseExistingServer: false,
+        timeout: 120_000,
       },
 })

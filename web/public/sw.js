@@ -3,6 +3,8 @@
 const CACHE = 'panel-v1'
 const SHELL = '/index.html'
 const NAVIGATION_TIMEOUT_MS = 4000
+// A file is the same whatever was asked along with it.
+const ANY = { ignoreVary: true }
 
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()))
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim().then(keepAll)))
@@ -21,11 +23,11 @@ self.addEventListener('fetch', (event) => {
 async function page(event) {
   try {
     const fresh = await fetch(event.request, { signal: AbortSignal.timeout(NAVIGATION_TIMEOUT_MS) })
-    if (!fresh.ok) return (await caches.match(SHELL)) ?? fresh
+    if (!fresh.ok) return (await caches.match(SHELL, ANY)) ?? fresh
     event.waitUntil(keepIfNew(fresh.clone()))
     return fresh
   } catch (error) {
-    const kept = await caches.match(SHELL)
+    const kept = await caches.match(SHELL, ANY)
     if (kept) return kept
     throw error
   }
@@ -33,21 +35,21 @@ async function page(event) {
 
 /** Files under assets/ have a hash in their name: the kept one is the right one. */
 async function asset(request) {
-  return (await caches.match(request)) ?? fetch(request)
+  return (await caches.match(request, ANY)) ?? fetch(request)
 }
 
 async function icon(request) {
   try {
     return await fetch(request)
   } catch (error) {
-    const kept = await caches.match(request)
+    const kept = await caches.match(request, ANY)
     if (kept) return kept
     throw error
   }
 }
 
 async function keepIfNew(response) {
-  const kept = await caches.match(SHELL)
+  const kept = await caches.match(SHELL, ANY)
   const [now, before] = await Promise.all([response.text(), kept ? kept.text() : ''])
   if (now !== before) await keepAll()
 }

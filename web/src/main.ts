@@ -23,4 +23,13 @@ if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   navigator.serviceWorker.register('/sw.js').catch(() => undefined)
 }
 
+// After an update of the server the files of the old page are gone: load the new page, but not over and over.
+window.addEventListener('vite:preloadError', (event) => {
+  const last = Number(sessionStorage.getItem('redis-medic.reloaded') ?? 0)
+  if (Date.now() - last < 60_000) return
+  sessionStorage.setItem('redis-medic.reloaded', String(Date.now()))
+  event.preventDefault()
+  location.reload()
+})
+
 createApp(App).use(createPinia()).use(VueQueryPlugin, { queryClient }).use(createPanelRouter()).mount('#app')

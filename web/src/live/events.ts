@@ -35,7 +35,7 @@ export function withStatus(previous: ServiceStatus | null, event: LiveEvent): Se
     connections: event.details?.connections ?? null,
     memory_mb: event.details?.memory_mb ?? null,
     status,
-    last_check: event.timestamp,
+    last_check: event.snapshot ? (previous?.last_check ?? null) : event.timestamp,
   }
 }
 

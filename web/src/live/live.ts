@@ -151,10 +151,11 @@ export const useLive = defineStore('live', () => {
   function apply(event: LiveEvent): void {
     if (event.type === 'service_status') {
       status.value = withStatus(status.value, event)
-      took(event.timestamp)
+      if (!event.snapshot) took(event.timestamp)
     } else if (event.type === 'health' && isHealth(event.health)) {
       health.value = event.health
-      took(event.timestamp)
+      // A snapshot is made when it is asked for: its time says nothing about when the service was looked at.
+      if (!event.snapshot) took(event.timestamp)
       sampled(known.value.level, event.health.response_time_ms)
     } else if (!event.snapshot) {
       events.value = [event, ...events.value].slice(0, KEPT_EVENTS)

@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises'
+
+import * as data from './data'
+import { expect, test } from './fake'
+
+test('a latched recovery is reset with a reason', async ({ page, backend }) => {
+  Object.assign(backend, { status: data.failed(), health: data.critical(), recovery: data.latched() })
+  await page.goto('/services/redis')
+  await expect(page.getByText('Manual Intervention Required')).toBeVisible()
+  await page.getByRole('link', { name: /turn it on again/ }).click()
+  const reset = page.getByRole('region', { name: 'Turn it on again' })
+  await reset.getByRole('button').click()
+  await expect(reset.getByRole('alert')).toContainText('Say why')
+  await reset.getByLabel('Reason').fill('config repaired')
+  backend.recovery = data.quiet()
+  await reset.getByRole('button').click()
+  await expect(page.getByText('Automatic recovery is on.')).toBeVisible()
+  expect(backend.requests.at(-1)).toMatchObject({ path: '/api/services/redis/auto-recovery/reset', body: { reason: 'config repaired' } })
+})
+
+test('a viewer sees the recovery and may change nothing', async ({ page, backend }) => {
+  backend.session = data.session('viewer')
+  await page.goto('/services/redis/recovery')
+  await expect(page.getByText('Not possible: your role, viewer, may not switch.')).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Switch off' })).toHaveAttribute('aria-disabled', 'true')
+})
+
+test('the ladder moves while it is watched', async ({ page, backend }) => {
+  const before = data.incident()
+  backend.recovery = { ...data.recovering(), incident: { ...before, level: 'soft', steps: before.steps.slice(0, 3) } }
+  await page.goto('/services/redis/recovery')
+  await expect(page.getByText('Live', { exact: true })).toBeVisible()
+  const rung = (name: string) => page.getByRole('listitem').filter({ hasText: name })
+  await expect(rung('Soft')).toContainText('Skipped')
+  await expect(rung('Standard')).toContainText('Not tried')
+  for (const [steps, name, state] of [[4, 'Standard', 'In progress'], [5, 'Standard', 'Failed'], [6, 'Hard', 'In progress']] as const) {
+    const incident = { ...before, steps: before.steps.slice(0, steps) }
+    backend.recovery = { ...data.recovering(), incident }
+    backend.push({ type: 'incident', incident })
+    await expect(rung(name)).toContainText(state)
+  }
+})
+
+test('a link to one incident opens it', async ({ page, backend }) => {
+  backend.incidents = [data.incident(), data.closedIncident()]
+  await page.goto('/services/redis/timeline#inc-51c0')
+  await expect(page.getByText('Stayed up for 10 s.')).toBeVisible()
+})
+
+test('logs are filtered, and wait while they are paused', async ({ page, backend }) => {
+  await page.goto('/services/redis/logs')
+  await expect(page.getByText('8 lines')).toBeVisible()
+  await page.getByLabel('Containing').fill('append-only')
+  await expect(page.getByText('1 line', { exact: true })).toBeVisible()
+  await page.getByLabel('Containing').fill('')
+  await page.getByRole('button', { name: 'Follow' }).click()
+  await page.getByRole('button', { name: 'Pause' }).click()
+  backend.logs = [...backend.logs, { timestamp: data.ago(0), level: 'warning', message: 'one more' }]
+  await expect(page.getByText('Paused – 1 new')).toBeVisible({ timeout: 10_000 })
+  await expect(page.getByText('one more')).toBeHidden()
+  await page.getByRole('button', { name: 'Go on' }).click()
+  await expect(page.getByText('one more')).toBeVisible()
+})
+
+test('audit is filtered by the server and saved as CSV', async ({ page }) => {
+  await page.goto('/services/redis/audit')
+  await expect(page.getByRole('row')).toHaveCount(5)
+  const asked = page.waitForRequest((r) => r.url().includes('/api/audit') && r.url().includes('phase=denied'))
+  await page.getByLabel('Kind').selectOption('denied')
+  await asked
+  const download = page.waitForEvent('download')
+  await page.getByRole('button', { name: /^CSV of the/ }).click()
+  const csv = await readFile(await (await download).path(), 'utf8')
+  expect(csv).toContain('timestamp,seq,event_type')
+  expect(csv.trim().split('\r\n')).toHaveLength(5)
+})
+
+test('a part that the server does not have is said to be missing, with its own words', async ({ page, backend }) => {
+  backend.answers.set('GET /api/audit', { status: 404, body: { detail: 'There is nothing at this path' } })
+  await page.goto('/services/redis/audit')
+  await expect(page.getByRole('status').filter({ hasText: 'Audit not available' })).toContainText('There is nothing at this path (HTTP 404)')
+  await expect(page.getByRole('table')).toBeHidden()
+})
+
+test('one service needs no choice, several are listed worst first', async ({ page, backend }) => {
+  await page.goto('/')
+  await expect(page).toHaveURL(/\/services\/redis$/)
+  backend.services = [data.record(), { ...data.record(), id: 'bad', name: 'bad', status: 'failed', overall_status: 'critical' }]
+  await page.goto('/')
+  await expect(page.getByRole('row').nth(1)).toContainText('bad')
+  await page.getByRole('link', { name: 'redis-01' }).click()
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('redis-01: Healthy')
+})
