@@ -31,7 +31,7 @@ func getAudit(a *API, w http.ResponseWriter, c *call) error {
 	}
 	out := page{Records: records}
 	if next > 0 {
-		out.NextCursor = ptr(strconv.FormatInt(next, 10))
+		out.NextCursor = new(strconv.FormatInt(next, 10))
 	}
 	return writeJSON(w, http.StatusOK, out)
 }
@@ -130,7 +130,7 @@ func parseAuditFilter(values url.Values) (audit.Filter, error) {
 	switch values.Get("result") {
 	case "":
 	case "success", "failure":
-		f.Success = ptr(values.Get("result") == "success")
+		f.Success = new(values.Get("result") == "success")
 	case "denied":
 		f.Phase = audit.PhaseDenied
 	default:

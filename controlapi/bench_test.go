@@ -211,17 +211,23 @@ func TestStreamClients(t *testing.T) {
 		}()
 	}
 	connected.Wait()
-	fmt.Println("connected", count)
+	fmt.Fprintln(os.Stdout, "connected", count)
+	over := make(chan struct{})
 	go func() { // the benchmark closes our input when it ends
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
+		close(over)
 	}()
 	for {
 		slowest := time.Duration(0)
 		for range count - silent {
-			slowest = max(slowest, <-arrived)
+			select {
+			case took := <-arrived:
+				slowest = max(slowest, took)
+			case <-over:
+				return
+			}
 		}
-		fmt.Println("slowest", float64(slowest.Microseconds())/1000)
+		fmt.Fprintln(os.Stdout, "slowest", float64(slowest.Microseconds())/1000)
 	}
 }
 

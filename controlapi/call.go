@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -67,8 +68,7 @@ func (c *call) detached(timeout time.Duration) (context.Context, context.CancelF
 func (c *call) decode(w http.ResponseWriter, v any) error {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, c.r.Body, maxBodyBytes))
 	if err != nil {
-		var tooBig *http.MaxBytesError
-		if errors.As(err, &tooBig) {
+		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
 			return err
 		}
 		p := badRequest("The body could not be read")
@@ -148,8 +148,8 @@ func addressOf(r *http.Request, trusted []netip.Prefix) string {
 		return ip.String()
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	for _, text := range slices.Backward(hops) {
+		hop, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil {
 			break
 		}

@@ -49,7 +49,7 @@ var theContract = sync.OnceValue(func() *contract {
 func (c *contract) at(pointer string) (any, string) {
 	var here any = c.doc
 	path := ""
-	for _, part := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		m, ok := here.(map[string]any)
 		if !ok {
 			return nil, ""

@@ -277,6 +277,9 @@ func (f *fakeLogs) Logs(_ context.Context, _ string, lines int) ([]LogEntry, err
 	return f.entries, f.err
 }
 
+// pass lets time go by. In a synctest bubble that costs nothing.
+func pass(d time.Duration) { <-time.After(d) }
+
 // at is the document's moment.
 var at = time.Date(2025, 10, 10, 14, 30, 0, 0, time.UTC)
 

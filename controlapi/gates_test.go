@@ -238,7 +238,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	}
 	rt.handler = func(*API, http.ResponseWriter, *call) error { panic(http.ErrAbortHandler) }
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
 			t.Error("an aborted answer was not passed on")
 		}
 	}()

@@ -60,7 +60,7 @@ func newHealthBody(v health.View, state remediator.State) healthBody {
 		AutoRecovery: newAutoRecoverySummary(state), Reasons: v.Verdict.Reasons,
 	}
 	if b.Connectivity {
-		b.ResponseTimeMS = ptr(milliseconds(s.Ping.Latency))
+		b.ResponseTimeMS = new(milliseconds(s.Ping.Latency))
 	}
 	for _, c := range v.Verdict.Checks {
 		check := healthCheck{
@@ -93,15 +93,15 @@ func newHealthMetrics(v health.View) *healthMetrics {
 	}
 	m := &healthMetrics{MemoryUsageMB: megabytes(i.UsedMemory), Connections: i.Clients}
 	if limit := i.MaxMemory; limit > 0 {
-		m.MemoryLimitMB = ptr(megabytes(limit))
+		m.MemoryLimitMB = new(megabytes(limit))
 	} else if i.HostMemory > 0 {
-		m.MemoryLimitMB = ptr(megabytes(i.HostMemory)) // without maxmemory the machine is the limit
+		m.MemoryLimitMB = new(megabytes(i.HostMemory)) // without maxmemory the machine is the limit
 	}
 	if v.CPUPercent != nil {
-		m.CPUUsagePercent = ptr(round(*v.CPUPercent, 1))
+		m.CPUUsagePercent = new(round(*v.CPUPercent, 1))
 	}
 	if i.MaxClients > 0 {
-		m.MaxConnections = ptr(i.MaxClients)
+		m.MaxConnections = new(i.MaxClients)
 	}
 	return m
 }
@@ -112,7 +112,7 @@ func newAutoRecoverySummary(state remediator.State) autoRecoverySummary {
 		RecoveryStatus: state.RecoveryStatus,
 	}
 	if state.RecoveryStatus != "" || state.ManualIntervention {
-		s.RequiresManualIntervention = ptr(state.ManualIntervention)
+		s.RequiresManualIntervention = new(state.ManualIntervention)
 	}
 	return s
 }

@@ -64,10 +64,10 @@ func newOperationBody(r remediator.Result) operationBody {
 	case remediator.OpRestart:
 		b.restartExtras = &restartExtras{}
 		if r.PreviousUptime > 0 {
-			b.PreviousUptimeSeconds = ptr(int64(r.PreviousUptime / time.Second))
+			b.PreviousUptimeSeconds = new(int64(r.PreviousUptime / time.Second))
 		}
 		if r.ConnectionsTerminated >= 0 {
-			b.ConnectionsTerminated = ptr(r.ConnectionsTerminated)
+			b.ConnectionsTerminated = new(r.ConnectionsTerminated)
 		}
 	}
 	return b

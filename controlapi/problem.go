@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -65,9 +66,7 @@ func (p *problem) body(requestID string, now time.Time) map[string]any {
 	if p.retryAfter > 0 {
 		b["retry_after_seconds"] = ceilSeconds(p.retryAfter)
 	}
-	for k, v := range p.extra {
-		b[k] = v
-	}
+	maps.Copy(b, p.extra)
 	return b
 }
 

@@ -82,7 +82,7 @@ func newAutoRecoveryBody(s remediator.State, evidence bool) autoRecoveryBody {
 		b.Busy = newBusyBody(*s.Busy)
 	}
 	if s.Incident != nil {
-		b.Incident = ptr(live.Incident(*s.Incident, evidence))
+		b.Incident = new(live.Incident(*s.Incident, evidence))
 	}
 	return b
 }
@@ -246,7 +246,7 @@ func (a *API) newDegradationBody(id string, s remediator.State, now time.Time) d
 	}
 	b.Degraded, b.ShowBanner = true, a.opts.Degraded.ShowBanner
 	b.Since = stampOrNil(s.DegradedSince)
-	b.DurationSeconds = ptr(round(max(0, now.Sub(s.DegradedSince).Seconds()), 1))
+	b.DurationSeconds = new(round(max(0, now.Sub(s.DegradedSince).Seconds()), 1))
 	b.Message = "Limited functionality: Redis is unavailable"
 	b.Fallbacks["real_time"], b.Fallbacks["knowledge_base"] = fallbackRealTime, fallbackKnowledge
 	if a.opts.Degraded.MemorySessions {

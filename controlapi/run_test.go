@@ -175,13 +175,13 @@ func TestPruning(t *testing.T) {
 		if _, _, err := r.auth.StartSession(ctx, authn.Principal{ID: "user-123"}, "127.0.0.1"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(authn.DefaultSessionIdle + 2*pruneEvery)
+		pass(authn.DefaultSessionIdle + 2*pruneEvery)
 		synctest.Wait()
 		if len(r.sessions.all) != 0 {
 			t.Error("an idle session is kept")
 		}
 		r.sessions.setBroken(true)
-		time.Sleep(2 * pruneEvery)
+		pass(2 * pruneEvery)
 		synctest.Wait()
 		if !strings.Contains(r.log.String(), "sessions could not be pruned") {
 			t.Error("nothing was said of a store that does not answer")

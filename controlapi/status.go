@@ -91,18 +91,18 @@ func newStatusBody(info ServiceInfo, v health.View, now time.Time) statusBody {
 		b.PID = &unit.MainPID
 	}
 	if s.Unit.OK() && !unit.ActiveEnter.IsZero() {
-		b.UptimeSeconds = ptr(int64(max(0, now.Sub(unit.ActiveEnter)) / time.Second))
+		b.UptimeSeconds = new(int64(max(0, now.Sub(unit.ActiveEnter)) / time.Second))
 	}
 	if s.Unit.OK() && unit.MemoryBytes != nil {
-		b.MemoryMB = ptr(megabytes(int64(*unit.MemoryBytes)))
+		b.MemoryMB = new(megabytes(int64(*unit.MemoryBytes)))
 	}
 	if i := s.Info; i != nil {
 		if b.PID == nil && i.ProcessID > 0 {
-			b.PID = ptr(i.ProcessID)
+			b.PID = new(i.ProcessID)
 		}
-		b.UptimeSeconds = ptr(int64((i.Uptime + max(0, now.Sub(i.At))) / time.Second))
-		b.MemoryMB = ptr(megabytes(i.UsedMemory))
-		b.Connections = ptr(i.Clients)
+		b.UptimeSeconds = new(int64((i.Uptime + max(0, now.Sub(i.At))) / time.Second))
+		b.MemoryMB = new(megabytes(i.UsedMemory))
+		b.Connections = new(i.Clients)
 		b.CommandsProcessed = i.Commands
 	}
 	return b
@@ -151,8 +151,6 @@ func lastCheck(v health.View) time.Time {
 }
 
 func megabytes(bytes int64) float64 { return round(float64(bytes)/(1<<20), 2) }
-
-func ptr[T any](v T) *T { return &v }
 
 func getStatus(a *API, w http.ResponseWriter, c *call) error {
 	s := c.service

@@ -75,7 +75,7 @@ func TestStatusIsTheDocuments(t *testing.T) {
 		v := atDocument(runningView())
 		v.Samples.Info = nil
 		v.Samples.Unit.Unit.ActiveEnter = at.Add(-time.Minute)
-		v.Samples.Unit.Unit.MemoryBytes = ptr(uint64(3 << 20))
+		v.Samples.Unit.Unit.MemoryBytes = new(uint64(3 << 20))
 		sameJSON(t, newStatusBody(info, v, at), `{
 			"status": "running", "pid": 12345, "uptime_seconds": 60, "memory_mb": 3, "connections": null, "commands_processed": null,
 			"last_check": "2025-10-10T14:30:00Z", "vm_info": {"host": "172.16.168.23", "name": "Redis VM", "ssh_accessible": true}}`)

@@ -298,12 +298,12 @@ func TestStreamChecks(t *testing.T) {
 			t.Errorf("fresh: %v", got)
 		}
 		r.sessions.setBroken(true)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := check(session); got != 0 {
 			t.Errorf("a store that does not answer is no reason to close: %v", got)
 		}
 		r.sessions.setBroken(false)
-		time.Sleep(authn.DefaultSessionIdle)
+		pass(authn.DefaultSessionIdle)
 		if got := check(session); got != live.StatusSignedOut {
 			t.Errorf("idle: %v", got)
 		}
