@@ -148,7 +148,26 @@ func recoveryOf(s config.Service) remediator.Service {
 		},
 		Stability: ar.StabilityWindow, StabilityHard: ar.StabilityWindowHard,
 		OperationTimeout: s.ServiceControl.OperationTimeout, Allowed: allowed, RevealOutput: s.Audit.IncludeCommandOutput,
+		Notices: noticesOf(s),
 	}
+}
+
+// noticesOf says which moments of a recovery people are told of, and with which severity. A moment that is in no list of
+// severity_levels is not told.
+func noticesOf(s config.Service) map[remediator.NoticeKind]string {
+	n, out := s.AutoRecovery.Notifications, map[remediator.NoticeKind]string{}
+	if !s.Alerts.Enabled {
+		return out
+	}
+	for kind, wanted := range map[remediator.NoticeKind]bool{
+		remediator.NoticeStarted: n.OnRecoveryStart, remediator.NoticeRecovered: n.OnRecoverySuccess,
+		remediator.NoticeFailed: n.OnRecoveryFailure, remediator.NoticeManual: n.OnManualIntervention,
+	} {
+		if severity := s.Alerts.Severities.Of(string(kind)); wanted && severity != "" {
+			out[kind] = severity
+		}
+	}
+	return out
 }
 
 // auditFile is the document's log_file with its rotation.
