@@ -62,7 +62,11 @@ func refusal(pkg, imported string, test bool) string {
 	return "may import only " + strings.Join(allowed, ", ")
 }
 
-func TestImportsGoOneWay(t *testing.T) {
+func TestImportsGoOneWay(t *testing.T) { walk(t, checkImports) }
+
+// walk calls f for every Go file of the module.
+func walk(t *testing.T, f func(t *testing.T, name string)) {
+	t.Helper()
 	files := 0
 	err := filepath.WalkDir("..", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -78,7 +82,7 @@ func TestImportsGoOneWay(t *testing.T) {
 			return nil
 		}
 		files++
-		checkFile(t, filepath.ToSlash(name))
+		f(t, filepath.ToSlash(name))
 		return nil
 	})
 	if err != nil {
@@ -89,7 +93,7 @@ func TestImportsGoOneWay(t *testing.T) {
 	}
 }
 
-func checkFile(t *testing.T, name string) {
+func checkImports(t *testing.T, name string) {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 	if err != nil {

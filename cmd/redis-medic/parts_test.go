@@ -30,7 +30,7 @@ func (d *diary) part(name string, err error) part {
 		name: name,
 		run: func(ctx context.Context) error {
 			<-ctx.Done()
-			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock: an end that takes time
+			time.Sleep(time.Second) // the bubble's clock: an end that takes time
 			d.note(name + " ended")
 			return err
 		},
