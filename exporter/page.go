@@ -2,6 +2,8 @@ package exporter
 
 import (
 	"sort"
+	"strings"
+	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -165,6 +167,9 @@ func (p *page) labels(names, values []string) []*dto.LabelPair {
 		lp := &p.pairs[0]
 		p.pairs = p.pairs[1:]
 		value := values[i]
+		if !utf8.ValidString(value) { // one such label would make Prometheus refuse the whole page
+			value = strings.ToValidUTF8(value, "\uFFFD")
+		}
 		lp.Name, lp.Value = &names[i], &value
 		refs[i+1] = lp
 	}

@@ -184,9 +184,8 @@ func publishSlowlog(p *page, a *answers) {
 // publishCluster adds CLUSTER INFO, whose fields are told apart from INFO's by their names.
 func publishCluster(p *page, text string) {
 	info.Each(text, func(_, key, value string) {
-		f, ok := infoFields[key]
-		if v, isNumber := parseValue(value); ok && isNumber && strings.HasPrefix(key, "cluster_") && key != "cluster_enabled" {
-			p.add(f.fam, v*f.scale)
+		if f, ok := infoFields[key]; ok && strings.HasPrefix(key, "cluster_") {
+			p.once(f, value)
 		}
 	})
 }

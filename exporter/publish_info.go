@@ -82,7 +82,8 @@ type infoReader struct {
 	errors   int
 	replicas int
 	dbs      map[string]bool
-	masters  []string // the names of the masters that a Sentinel watches
+	used     map[string]bool // labels of samples that may come twice
+	masters  []string        // the names of the masters that a Sentinel watches
 
 	host, port string // of the master
 	readOnly   string
@@ -98,7 +99,7 @@ var instanceFields = map[string]int{
 
 // readInfo lays out an INFO text and returns what other answers need to be laid out. steady, if any, makes the start time steady.
 func readInfo(p *page, text string, now time.Time, steady func(string, float64) float64) *infoReader {
-	r := &infoReader{p: p, now: now, steady: steady, commands: make(map[string]commandStat, 128), dbs: map[string]bool{}}
+	r := &infoReader{p: p, now: now, steady: steady, commands: make(map[string]commandStat, 128), dbs: map[string]bool{}, used: map[string]bool{}}
 	info.Each(text, r.field)
 	p.created = nil
 	n := 10
@@ -156,16 +157,31 @@ func (r *infoReader) field(section, key, value string) {
 		r.serverTime = usec / 1e6
 	}
 	if f, ok := infoFields[key]; ok {
-		if v, ok := parseValue(value); ok && (v >= 0 || !f.notNegative) {
-			r.p.add(f.fam, v*f.scale)
-		}
+		r.p.once(f, value)
 		return
 	}
-	if thread, ok := strings.CutPrefix(key, "used_active_time_io_thread_"); ok && len(thread) <= 3 {
+	if thread, ok := strings.CutPrefix(key, "used_active_time_io_thread_"); ok && len(thread) <= 3 && !r.seen(famIOThread, thread) {
 		if v, ok := parseValue(value); ok {
 			r.p.counter(famIOThread, v, thread)
 		}
 	}
+}
+
+// once adds the sample of a field unless there is one: a field that comes twice must not spoil the page.
+func (p *page) once(f infoField, value string) {
+	if v, ok := parseValue(value); ok && (v >= 0 || !f.notNegative) && p.fams[f.fam] == nil {
+		p.add(f.fam, v*f.scale)
+	}
+}
+
+// seen reports whether the labels have been used with the family before, and remembers them. It is for names that others choose.
+func (r *infoReader) seen(f family, labels ...string) bool {
+	key := strconv.Itoa(int(f)) + "\x00" + strings.Join(labels, "\x00")
+	if r.used[key] {
+		return true
+	}
+	r.used[key] = true
+	return false
 }
 
 // parseValue reads a number, or one of the words that Redis uses for yes and no.
@@ -183,7 +199,7 @@ func parseValue(s string) (float64, bool) {
 // command reads "cmdstat_get:calls=21,usec=175,usec_per_call=8.33,rejected_calls=0,failed_calls=0"; the last two since Redis 6.2.
 func (r *infoReader) command(key, value string) {
 	name, ok := strings.CutPrefix(key, "cmdstat_")
-	if !ok || len(r.commands) >= maxCommands {
+	if _, twice := r.commands[name]; !ok || twice || len(r.commands) >= maxCommands {
 		return
 	}
 	calls, usec, rejected, failed := -1.0, -1.0, -1.0, -1.0
@@ -224,7 +240,7 @@ func (r *infoReader) command(key, value string) {
 func (r *infoReader) percentiles(key, value string) {
 	name, ok := strings.CutPrefix(key, "latency_percentiles_usec_")
 	stat, known := r.commands[name]
-	if !ok || !known {
+	if !ok || !known || r.seen(famPercentiles, name) {
 		return
 	}
 	s := &dto.Summary{SampleCount: &stat.calls, SampleSum: &stat.usec}
@@ -246,7 +262,7 @@ func (r *infoReader) errorstat(key, value string) {
 		return
 	}
 	info.Pairs(value, func(k, v string) {
-		if f, ok := parseValue(v); ok && k == "count" {
+		if f, ok := parseValue(v); ok && k == "count" && !r.seen(famErrors, name) {
 			r.errors++
 			r.p.counter(famErrors, f, name)
 		}
@@ -255,7 +271,7 @@ func (r *infoReader) errorstat(key, value string) {
 
 // database reads "db0:keys=1,expires=0,avg_ttl=0,cached_keys=0".
 func (r *infoReader) database(key, value string) {
-	if !strings.HasPrefix(key, "db") || len(r.dbs) >= maxDatabases {
+	if !strings.HasPrefix(key, "db") || len(r.dbs) >= maxDatabases || r.seen(famKeys, key) {
 		return
 	}
 	info.Pairs(value, func(k, v string) {
@@ -263,9 +279,12 @@ func (r *infoReader) database(key, value string) {
 		if !ok {
 			return
 		}
+		if r.seen(famKeys, key, k) {
+			return
+		}
+		r.dbs[key] = true
 		switch k {
 		case "keys":
-			r.dbs[key] = true
 			r.p.gauge(famKeys, f, key)
 		case "expires":
 			r.p.gauge(famExpiring, f, key)
@@ -302,7 +321,9 @@ func (r *infoReader) started(uptime string) {
 	if r.steady != nil {
 		start = r.steady(r.instance[instanceFields["run_id"]], start)
 	}
-	r.p.gauge(famStartTime, start)
+	if r.p.fams[famStartTime] == nil {
+		r.p.gauge(famStartTime, start)
+	}
 	r.p.created = timestamppb.New(time.Unix(int64(start), 0))
 }
 

@@ -13,7 +13,9 @@ func (r *infoReader) replication(key, value string) bool {
 		return true
 	}
 	if key == "master_failover_state" {
-		stateSet(r.p, famFailover, failoverStates, value)
+		if r.p.fams[famFailover] == nil {
+			stateSet(r.p, famFailover, failoverStates, value)
+		}
 		return true
 	}
 	if key == "slave_read_only" {
@@ -34,7 +36,9 @@ func (r *infoReader) replication(key, value string) bool {
 	case "port":
 		r.port = value
 	case "link_status":
-		r.p.flag(famLinkUp, value == "up", r.host, r.port)
+		if !r.seen(famLinkUp, r.host, r.port) {
+			r.p.flag(famLinkUp, value == "up", r.host, r.port)
+		}
 	case "last_io_seconds_ago":
 		r.ofMaster(famLastIO, value)
 	case "sync_in_progress":
@@ -49,7 +53,7 @@ func (r *infoReader) replication(key, value string) bool {
 
 // ofMaster adds a sample with the master's labels; -1 means that Redis does not know.
 func (r *infoReader) ofMaster(f family, value string) {
-	if v, ok := parseValue(value); ok && v >= 0 {
+	if v, ok := parseValue(value); ok && v >= 0 && !r.seen(f, r.host, r.port) {
 		r.p.gauge(f, v, r.host, r.port)
 	}
 }
@@ -100,7 +104,7 @@ func (r *infoReader) replica(value string) {
 		}
 	})
 	v, ok := parseValue(offset)
-	if !ok {
+	if !ok || r.seen(famReplicaOffset, ip, port, state) { // behind NAT two replicas may look the same
 		return
 	}
 	r.replicas++
@@ -132,7 +136,7 @@ func (r *infoReader) watched(key, value string) bool {
 	})
 	n, ok := parseValue(slaves)
 	m, ok2 := parseValue(sentinels)
-	if !ok || !ok2 || len(r.masters) >= maxReplicas {
+	if !ok || !ok2 || len(r.masters) >= maxReplicas || r.seen(famWatchedSlaves, name) {
 		return true
 	}
 	r.masters = append(r.masters, name)

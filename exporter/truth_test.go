@@ -172,8 +172,10 @@ func TestLoading(t *testing.T) {
 	r.kill()
 	r.args = append(r.args, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 	r.start()
-	wantReply(t, target(r), health.ReplyLoading, health.CodeLoading)
-	o, _ := look(t, target(r))
+	tg := target(r)
+	tg.Timings.PingTimeout = 5 * time.Second // it answers between two pieces of its file only
+	wantReply(t, tg, health.ReplyLoading, health.CodeLoading)
+	o, _ := look(t, tg)
 	if o.Info == nil || !o.Info.Loading {
 		t.Errorf("INFO of a loading server: %+v", o.Info)
 	}
