@@ -9,7 +9,7 @@ import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api
 import { shownState, type Level } from '@/status/status'
 
 import { isHealth, needsRefetch, orderOf, withIncident, withStatus } from './events'
-import { backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
+import { ageOf, backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
 import { dial, ROLE_CHANGED, SIGNED_OUT, type Socket } from './socket'
 
 /** One look at the service, for the strip of recent checks. */
@@ -65,7 +65,7 @@ export const useLive = defineStore('live', () => {
   const level = computed<Level>(() => (trust.value === 'fresh' ? known.value.level : 'unknown'))
   /** The incident that is or was last in progress, as far as it is known without asking for the list. */
   const current = computed(() => recovery.value?.incident ?? incident.value)
-  const ageMs = computed(() => (stamp.value ? Math.max(0, now.value - stamp.value.heardAt) : null))
+  const ageMs = computed(() => (stamp.value ? ageOf(stamp.value, now.value, serverTime(now.value)) : null))
 
   function heard(at = Date.now()): void {
     link.heardAt = at
