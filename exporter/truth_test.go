@@ -73,6 +73,13 @@ func TestUnixSocket(t *testing.T) {
 	r := startRedis(t, "--unixsocket", sock)
 	tg := target(r)
 	tg.Addr = "unix:" + sock
+	until(t, "it listens there too", func() bool {
+		c, err := net.Dial("unix", sock)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
 	wantReply(t, tg, health.ReplyPong, "")
 }
 
