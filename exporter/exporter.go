@@ -115,7 +115,10 @@ func (e *Exporter) Run(ctx context.Context) error {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		if err := server.Shutdown(grace); err != nil {
-			return errors.Join(fmt.Errorf("stop serving metrics: %w", err), server.Close())
+			e.opt.Logger.Warn().Err(err).Msg("connections to the metrics are cut")
+			if err := server.Close(); err != nil {
+				return fmt.Errorf("stop serving metrics: %w", err)
+			}
 		}
 		return nil
 	})

@@ -96,7 +96,7 @@ func answerTo(answers map[string]string, command []string) string {
 
 func configReply(text string, patterns []string) string {
 	var parts []string
-	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		key, value, _ := strings.Cut(line, " ")
 		for _, p := range patterns {
 			if ok, _ := filepath.Match(p, key); ok {

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,7 +135,7 @@ func (o Collect) configQuestions(t traits) []question {
 	case t.major >= 7:
 		keys := configKeys
 		if t.valkey81 {
-			keys = append(keys[:len(keys):len(keys)], "commandlog-*")
+			keys = append(slices.Clip(keys), "commandlog-*")
 		}
 		return []question{{partConfig, append([]string{"CONFIG", "GET"}, keys...), take}}
 	}

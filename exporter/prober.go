@@ -123,11 +123,7 @@ func (p *Prober) start(w *watched) {
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	w.cancel = cancel
-	p.wg.Add(1)
-	go func() {
-		defer p.wg.Done()
-		p.watch(ctx, w.service)
-	}()
+	p.wg.Go(func() { p.watch(ctx, w.service) })
 }
 
 // stop ends the watch of a service; its goroutines end soon after. mu is held.

@@ -23,7 +23,7 @@ func publishClients(p *page, list string, ports bool, now time.Time) {
 		line, rest, _ := strings.Cut(list, "\n")
 		list = rest
 		f := map[string]string{}
-		for _, pair := range strings.Fields(line) {
+		for pair := range strings.FieldsSeq(line) {
 			if k, v, ok := strings.Cut(pair, "="); ok {
 				f[k] = v
 			}

@@ -17,7 +17,7 @@ import (
 
 // respond encodes what gather returns in the format that the client asks for: text, OpenMetrics or protobuf.
 func (e *Exporter) respond(w http.ResponseWriter, r *http.Request, gather prometheus.GathererFunc) {
-	open := expfmt.NegotiateIncludingOpenMetrics(r.Header).FormatType() == expfmt.TypeOpenMetrics
+	open := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...).FormatType() == expfmt.TypeOpenMetrics
 	w, done := compress(w, r)
 	defer done()
 	promhttp.HandlerFor(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
@@ -80,7 +80,7 @@ func compress(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, func
 
 // acceptsGzip reads an Accept-Encoding header as far as it concerns gzip.
 func acceptsGzip(header string) bool {
-	for _, part := range strings.Split(header, ",") {
+	for part := range strings.SplitSeq(header, ",") {
 		name, params, _ := strings.Cut(part, ";")
 		if n := strings.TrimSpace(name); n != "gzip" && n != "*" {
 			continue

@@ -2,6 +2,7 @@ package health
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -116,13 +117,21 @@ func compare(t *testing.T, r row, v Verdict) {
 			t.Errorf("check %s is %q, want %q", name, got[name], want)
 		}
 	}
+	for _, c := range slices.Concat(r.shown, r.hidden) {
+		if !v.Has(c) {
+			t.Errorf("Has does not know %s", c)
+		}
+	}
+	if v.Has("nothing") {
+		t.Error("Has knows nothing")
+	}
 	if r.advice != nil && !reflect.DeepEqual(v.Recommendations(), r.advice) {
 		t.Errorf("recommendations %q, want %q", v.Recommendations(), r.advice)
 	}
 }
 
 func rows() []row {
-	return append(append(unitRows(), pingRows()...), infoRows()...)
+	return slices.Concat(unitRows(), loadRows(), transientRows(), hostRows(), pingRows(), infoRows())
 }
 
 const (
@@ -155,6 +164,11 @@ func unitRows() []row {
 		{name: "stopped, but a Redis outside systemd answers", change: []func(*Samples){unit("inactive", "dead"),
 			func(s *Samples) { s.UnitSince = testNow.Add(-time.Minute) }}, status: Degraded, shown: []Code{CodeUnitInactive},
 			checks: map[CheckName]string{CheckSystemd: "warning: Service stopped"}},
+	}
+}
+
+func loadRows() []row {
+	return []row{
 		{name: "masked and stopped", change: []func(*Samples){ping(ReplyRefused, 9), unit("inactive", "dead", load("masked"))}, status: Critical,
 			shown: []Code{CodeUnitMasked}, hidden: []Code{CodeUnitInactive, CodeNoConnectivity},
 			checks: map[CheckName]string{CheckSystemd: "fail: Service is masked"}},
@@ -170,6 +184,11 @@ func unitRows() []row {
 		{name: "broken unit without a state", change: []func(*Samples){unit("", "", load("bad-setting"))}, status: Degraded, shown: []Code{CodeUnitMissing}},
 		{name: "systemd names no state", change: []func(*Samples){unit("", "")}, status: Degraded, shown: []Code{CodeUnitUnknown},
 			checks: map[CheckName]string{CheckSystemd: "unknown: systemd does not name the unit's state"}},
+	}
+}
+
+func transientRows() []row {
+	return []row{
 		{name: "starting again by itself", change: []func(*Samples){ping(ReplyRefused, 1), unit("activating", "auto-restart")}, status: Degraded,
 			shown: []Code{CodeUnitTransient}, checks: map[CheckName]string{CheckSystemd: "warning: Service is activating (auto-restart)"}},
 		{name: "starting again for too long", change: []func(*Samples){ping(ReplyRefused, 3), unit("activating", "auto-restart")}, status: Critical,
@@ -183,6 +202,11 @@ func unitRows() []row {
 			status: Degraded, shown: []Code{CodeUnitInactive}},
 		{name: "active without a process, but answering", change: []func(*Samples){unit("active", "exited")}, status: Healthy,
 			checks: map[CheckName]string{CheckSystemd: "warning: Service active without a process"}},
+	}
+}
+
+func hostRows() []row {
+	return []row{
 		{name: "host unreachable while Redis answers", change: []func(*Samples){host(ClassUnreachable, 2)}, status: Degraded,
 			shown: []Code{CodeHostUnreachable}, checks: map[CheckName]string{CheckSystemd: "unknown: Cannot read the unit - host unreachable"}},
 		{name: "host unreachable once", change: []func(*Samples){host(ClassUnreachable, 1)}, status: Healthy},
