@@ -15,6 +15,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"run", "[--config FILE]", "run the exporter, the remediator and the control API", runServer},
 		{"check-config", "[FILE]", "say everything that is wrong with a configuration file", checkConfig},
+		{"doctor", "[SERVICE]...", "try every precondition on the hosts, and say what to do", doctor},
 		{"hash-password", "", "make a password hash for the configuration", hashPassword},
 		{"services", "", "list the services", listServices},
 		{"status", "[SERVICE]", "show the status of a service", viewCommand("status")},

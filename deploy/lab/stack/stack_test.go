@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,50 @@ func TestTheChainFromRedisToTheWebhookStandsAndLeavesNothing(t *testing.T) {
 	t.Logf("\n%s", r)
 	if r.Incident == "" || r.Act.IsZero() || r.Pong.Before(r.Intent) || r.Webhook.Before(r.Alert) {
 		t.Errorf("the timeline has no order: %+v", r)
+	}
+}
+
+// The doctor finds a healthy host healthy, and names each fault with what to do about it.
+func TestTheDoctorNamesEachFault(t *testing.T) {
+	host, s := up(t, stack.Options{WithoutMedic: true, WithoutPrometheus: true, Edit: func(yaml string) string {
+		return regexp.MustCompile(`url: "http://[^"]*"`).ReplaceAllString(yaml, `url: ""`) // Alertmanager does not run
+	}})
+	doctor := func() (string, error) {
+		out, err := exec.CommandContext(t.Context(), binary(t), "doctor", "--try-sudo", "--config", s.ConfigFile).CombinedOutput()
+		return string(out), err
+	}
+	for _, c := range []struct {
+		name      string
+		do, undo  func(context.Context) error
+		line, fix string
+	}{
+		{"a healthy host", nil, nil, "ok    service redis, sudo: continue works", ""},
+		{"no sshd", host.SSHDown, host.SSHUp, "BAD   service redis, SSH: ", "nc -vz"},
+		{"another host key", host.ChangeHostKey, host.RestoreHostKey, "BAD   service redis, SSH: ", "ssh-keygen -lf"},
+		{"our key revoked", host.RevokeKey, host.RestoreKey, "BAD   service redis, SSH: ", "install.sh --key"},
+		{"no sudo lines", host.RemoveSudo, host.RestoreSudo, "BAD   service redis, sudo: ", "install.sh"},
+		{"Redis stopped", host.Stop, host.Start, "BAD   service redis, Redis: nothing listens", "redis-medic start redis"},
+		{"a healthy host again", nil, nil, "ok    service redis, Redis: ", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.do != nil {
+				if err := c.do(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				defer func() {
+					if err := c.undo(context.WithoutCancel(t.Context())); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			out, err := doctor()
+			if (err != nil) != strings.HasPrefix(c.line, "BAD") {
+				t.Errorf("ended with %v", err)
+			}
+			if !strings.Contains(out, c.line) || !strings.Contains(out, c.fix) {
+				t.Errorf("no %q with %q in\n%s", c.line, c.fix, out)
+			}
+		})
 	}
 }
 
