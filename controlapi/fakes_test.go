@@ -130,6 +130,21 @@ func (f *fakeRemediator) Incident(_ context.Context, id string) (remediator.Inci
 	return remediator.Incident{}, remediator.ErrUnknownIncident
 }
 
+func (f *fakeRemediator) Evidence(_ context.Context, id string) (json.RawMessage, error) {
+	if id == "inc-1" {
+		return json.RawMessage(`{"journal":["canary-evidence"]}`), nil
+	}
+	return nil, remediator.ErrUnknownIncident
+}
+
+func (f *fakeRemediator) Explain(_ context.Context, id string) (remediator.Explanation, error) {
+	if f.err != nil {
+		return remediator.Explanation{}, f.err
+	}
+	return remediator.Explanation{At: at, Kind: "act", Level: "standard", Acts: []string{"start"}, Code: "standard", Text: "start the unit",
+		Skipped: []remediator.ExplainedSkip{{Level: "soft", Code: "not_running", Text: "no process"}}, Holds: []remediator.Hold{}, Seen: map[string]string{"unit": "inactive/dead"}}, nil
+}
+
 // fakeAudit is an audit log in memory that can break.
 type fakeAudit struct {
 	mu      sync.Mutex

@@ -423,6 +423,12 @@ func TestIncidents(t *testing.T) {
 	if len(records) != 1 || records[0].Operation != "evidence" || records[0].Details["incident"] != "inc-1" || !records[0].Result.Success {
 		t.Errorf("%+v", records)
 	}
+	if m := r.do("GET", "/api/services/redis/auto-recovery?explain=true", "", asViewer).json(t); m["explanation"].(map[string]any)["code"] != "standard" {
+		t.Errorf("explanation: %v", m["explanation"])
+	}
+	if a := r.do("GET", "/api/services/redis/auto-recovery?explain=maybe", "", asViewer); a.code != 400 {
+		t.Errorf("explain=maybe: %d", a.code)
+	}
 	for _, path := range []string{"/api/incidents/none", "/api/incidents/none/evidence"} {
 		if a := r.do("GET", path, "", asAdmin); a.code != 404 {
 			t.Errorf("%s: %d", path, a.code)

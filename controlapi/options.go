@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,8 @@ type Maintainer interface {
 type Historian interface {
 	Incidents(ctx context.Context, service, cursor string, limit int) (incidents []remediator.Incident, next string, err error)
 	Incident(ctx context.Context, id string) (remediator.Incident, error)
+	Evidence(ctx context.Context, incident string) (json.RawMessage, error)
+	Explain(ctx context.Context, service string) (remediator.Explanation, error)
 }
 
 // Auditor makes a record durable, or says that it could not.

@@ -2,6 +2,8 @@ package controlapi
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -29,6 +31,8 @@ type autoRecoveryBody struct {
 	Busy               *busyBody            `json:"busy"`
 	Incident           *remediator.Incident `json:"incident"`
 	DegradedSince      *string              `json:"degraded_since"`
+
+	Explanation *remediator.Explanation `json:"explanation,omitempty"` // only where it was asked for
 }
 
 type desiredBody struct {
@@ -106,7 +110,19 @@ func getAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
 		return remediator.ErrUnknownService
 	}
 	state.Service = c.service.ID
-	return writeJSON(w, http.StatusOK, newAutoRecoveryBody(state, a.seesEvidence(c)))
+	body := newAutoRecoveryBody(state, a.seesEvidence(c))
+	switch c.r.URL.Query().Get("explain") {
+	case "", "false":
+	case "true":
+		e, err := a.opts.Remediator.Explain(c.r.Context(), c.service.ID)
+		if err != nil {
+			return err
+		}
+		body.Explanation = &e
+	default:
+		return badRequest("explain is true or false")
+	}
+	return writeJSON(w, http.StatusOK, body)
 }
 
 // set runs a change of a service's settings. The remediator records it together with the change, or does neither; a refusal is
@@ -298,8 +314,18 @@ func getEvidence(a *API, w http.ResponseWriter, c *call) error {
 	if err := a.granted(c, map[string]string{"incident": in.ID}); err != nil {
 		return err
 	}
+	bundle, err := a.opts.Remediator.Evidence(c.r.Context(), in.ID)
+	if err != nil && !errors.Is(err, remediator.ErrUnknownIncident) {
+		return err
+	}
 	w.Header().Set("Content-Disposition", `attachment; filename="incident-evidence.json"`)
-	return writeJSON(w, http.StatusOK, live.Incident(in, true))
+	return writeJSON(w, http.StatusOK, evidenceBody{Incident: live.Incident(in, true), Bundle: bundle})
+}
+
+// evidenceBody is an incident and what was read on the host before its first act; the bundle is null where there was no act.
+type evidenceBody struct {
+	Incident any             `json:"incident"`
+	Bundle   json.RawMessage `json:"bundle"`
 }
 
 // intParam reads a number from a query.

@@ -121,6 +121,7 @@ func (r *Remediator) change(ctx context.Context, service string, actor Actor, op
 	}
 	rec := r.record(u, actor, operation, audit.PhaseSystem)
 	rec.EventType, rec.Reason = "configuration", reason
+	rec.SourceIP, rec.RequestID = actor.SourceIP, actor.RequestID
 	rec.Result.Success = true
 	u.mu.Lock()
 	before := u.mem
@@ -181,7 +182,8 @@ func (r *Remediator) ResetAutoRecovery(ctx context.Context, service string, acto
 	return nil
 }
 
-// AddMaintenance holds automatic recovery until an end. It replaces an earlier one.
+// AddMaintenance holds automatic recovery until an end, and silences the service's alerts in Alertmanager for that time. It
+// replaces an earlier one. Where Alertmanager does not take the silence, the hold stands all the same and says so.
 func (r *Remediator) AddMaintenance(ctx context.Context, service string, actor Actor, until time.Time, reason string) (Hold, error) {
 	now := time.Now()
 	if !until.After(now) {
@@ -191,17 +193,59 @@ func (r *Remediator) AddMaintenance(ctx context.Context, service string, actor A
 	if reason != "" {
 		h.Text += ": " + reason
 	}
-	err := r.change(ctx, service, actor, "maintenance_start", reason, func(m *memory) error {
-		m.Maintenance = &h
+	before := r.silenceOf(service)
+	if err := r.change(ctx, service, actor, "maintenance_start", reason, func(m *memory) error {
+		m.Maintenance, m.Silence = &h, ""
 		return nil
-	})
-	return h, err
+	}); err != nil {
+		return Hold{}, err
+	}
+	r.expire(ctx, service, before)
+	if r.o.Silencer == nil {
+		return h, nil
+	}
+	id, err := r.o.Silencer.Silence(ctx, service, until, actor.Name(), h.Text)
+	if err != nil {
+		r.o.Logger.Error().Err(err).Str("service", service).Msg("silence the alerts for a maintenance")
+		h.Text += " (Alertmanager took no silence: its alerts go on)"
+	}
+	u, _ := r.unit(service)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mem.Maintenance, u.mem.Silence = &h, id
+	return h, r.saveLocked(ctx, u)
 }
 
-// EndMaintenance ends the maintenance of a service; there need not be one.
+// EndMaintenance ends the maintenance of a service and its silence; there need not be one.
 func (r *Remediator) EndMaintenance(ctx context.Context, service string, actor Actor) error {
-	return r.change(ctx, service, actor, "maintenance_end", "", func(m *memory) error {
-		m.Maintenance = nil
+	before := r.silenceOf(service)
+	err := r.change(ctx, service, actor, "maintenance_end", "", func(m *memory) error {
+		m.Maintenance, m.Silence = nil, ""
 		return nil
 	})
+	if err == nil {
+		r.expire(ctx, service, before)
+		r.hurryUp()
+	}
+	return err
+}
+
+func (r *Remediator) silenceOf(service string) string {
+	u, ok := r.unit(service)
+	if !ok {
+		return ""
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mem.Silence
+}
+
+// expire ends a silence. One that cannot be ended has an end of its own.
+func (r *Remediator) expire(ctx context.Context, service, silence string) {
+	if silence == "" || r.o.Silencer == nil {
+		return
+	}
+	if err := r.o.Silencer.Expire(ctx, silence); err != nil {
+		r.o.Logger.Error().Err(err).Str("service", service).Str("silence", silence).Msg("end a silence")
+	}
 }

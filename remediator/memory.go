@@ -45,6 +45,7 @@ type memory struct {
 	Desired        Desired              `json:"desired"`
 	Disabled       *Hold                `json:"disabled,omitempty"`
 	Maintenance    *Hold                `json:"maintenance,omitempty"`
+	Silence        string               `json:"silence,omitempty"` // the maintenance's silence in Alertmanager
 	Latch          *latch               `json:"latch,omitempty"`
 	Breaker        breaker.State        `json:"breaker"`
 	Recoveries     []time.Time          `json:"recoveries,omitempty"`

@@ -1,12 +1,7 @@
 package remediator
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"time"
 )
 
@@ -106,44 +101,4 @@ func (r *Remediator) send(ctx context.Context, n Notice) {
 		}
 		delay *= 2
 	}
-}
-
-// noticeNames are the alert names of the moments.
-var noticeNames = map[NoticeKind]string{
-	NoticeStarted: "RedisMedicRecoveryStarted", NoticeRecovered: "RedisMedicRecovered",
-	NoticeFailed: "RedisMedicRecoveryFailed", NoticeManual: "RedisMedicManualIntervention",
-}
-
-// Notify implements Notifier: it posts a short alert, which ends by itself, to API v2. The label remediation="none" keeps it
-// away from our own webhook.
-func (a *Alertmanager) Notify(ctx context.Context, n Notice) error {
-	labels := map[string]string{"alertname": noticeNames[n.Kind], labelService: n.Service, "severity": n.Severity, labelRemediation: "none"}
-	for k, v := range map[string]string{"level": n.Level, "incident": n.Incident} {
-		if v != "" {
-			labels[k] = v
-		}
-	}
-	body, err := json.Marshal([]map[string]any{{
-		"labels": labels, "annotations": map[string]string{"summary": n.Summary, "description": n.Text},
-		"startsAt": n.At, "endsAt": n.At.Add(noticeLife),
-	}})
-	if err != nil {
-		return fmt.Errorf("encode a notice: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+"/api/v2/alerts", bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("tell alertmanager: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	a.authorize(req)
-	res, err := a.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("tell alertmanager: %w", err)
-	}
-	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 4<<10))
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("tell alertmanager: it answered %s", res.Status)
-	}
-	return nil
 }

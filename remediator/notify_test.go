@@ -187,3 +187,72 @@ func TestExplainDecidesAndDoesNothing(t *testing.T) {
 		want(t, "audit", b.records(), nil)
 	})
 }
+
+// mute is a Silencer that keeps what it was asked.
+type mute struct {
+	asked []string
+	err   error
+}
+
+// Silence implements Silencer.
+func (m *mute) Silence(_ context.Context, service string, _ time.Time, by, comment string) (string, error) {
+	m.asked = append(m.asked, "silence "+service+" "+by+" "+comment)
+	return "s" + string(rune('0'+len(m.asked))), m.err
+}
+
+// Expire implements Silencer.
+func (m *mute) Expire(_ context.Context, id string) error {
+	m.asked = append(m.asked, "expire "+id)
+	return m.err
+}
+
+func TestMaintenanceSilencesTheAlerts(t *testing.T) {
+	m := &mute{}
+	run(t, func(o *Options) { o.Silencer = m }, func(b *bench) {
+		for range 2 {
+			if _, err := b.r.AddMaintenance(bg, "redis", ann, time.Now().Add(time.Hour), "upgrade"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.r.EndMaintenance(bg, "redis", ann); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "asked", m.asked, []string{"silence redis ann@example.org maintenance: upgrade", "expire s1",
+			"silence redis ann@example.org maintenance: upgrade", "expire s3"})
+		m.err = errors.New("alertmanager is down")
+		h, err := b.r.AddMaintenance(bg, "redis", ann, time.Now().Add(time.Hour), "")
+		if err != nil || !strings.Contains(h.Text, "no silence") || len(b.state().Holds) != 1 {
+			t.Errorf("%+v %v", h, err)
+		}
+	})
+}
+
+func TestSilencesOverTheAPI(t *testing.T) {
+	var seen []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		seen = append(seen, r.Method+" "+r.URL.Path)
+		if r.Method == http.MethodPost && !strings.Contains(string(data), `"value":"redis"`) {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, `{"silenceID":"abc"}`)
+	}))
+	defer srv.Close()
+	am, err := NewAlertmanager(srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := am.Silence(t.Context(), "redis", time.Now().Add(time.Hour), "ann", "upgrade"); err != nil || id != "abc" {
+		t.Errorf("%q %v", id, err)
+	}
+	if _, err := am.Silence(t.Context(), "other", time.Now(), "ann", "x"); err == nil {
+		t.Error("a refusal was taken for a silence")
+	}
+	if err := am.Expire(t.Context(), "a/b"); err != nil {
+		t.Error(err)
+	}
+	if !slices.Contains(seen, "DELETE /api/v2/silence/a/b") {
+		t.Errorf("%v", seen)
+	}
+}

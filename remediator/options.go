@@ -95,6 +95,7 @@ type Options struct {
 	Events        EventSink
 	Alerts        AlertSource   // nil: no reconcile with Alertmanager
 	Notifier      Notifier      // nil: nobody is told of moments
+	Silencer      Silencer      // nil: a maintenance silences nothing
 	Reconcile     time.Duration // default 5 s
 	Storm         StormSettings
 	Listen        string // of the webhook; empty: no listener

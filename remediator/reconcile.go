@@ -2,13 +2,6 @@ package remediator
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strings"
 	"time"
 )
 
@@ -126,83 +119,4 @@ func (r *Remediator) pruneLoop(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// Alertmanager reads active alerts from an Alertmanager's API v2. It is safe for concurrent use.
-type Alertmanager struct {
-	base   string
-	list   string // the URL that lists alerts
-	token  func() string
-	client *http.Client
-}
-
-// maxAlertsBody bounds an answer of Alertmanager's API.
-const maxAlertsBody = 16 << 20
-
-// NewAlertmanager returns a reader of the Alertmanager at base, "http://127.0.0.1:9093". token may be nil.
-func NewAlertmanager(base string, token func() string) (*Alertmanager, error) {
-	u, err := url.Parse(base)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("alertmanager url %q: want http://host:port", base)
-	}
-	q := url.Values{"filter": {labelRemediation + `="` + remediationLadder + `"`}, "active": {"true"}, "silenced": {"true"}, "inhibited": {"true"}}
-	base = strings.TrimSuffix(base, "/")
-	return &Alertmanager{
-		base: base, list: base + "/api/v2/alerts?" + q.Encode(), token: token,
-		// The endpoint is ours by configuration; a redirect would carry the token elsewhere.
-		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	}, nil
-}
-
-// gettable is the part of Alertmanager's gettableAlert that we read.
-type gettable struct {
-	Fingerprint string            `json:"fingerprint"`
-	Labels      map[string]string `json:"labels"`
-	StartsAt    time.Time         `json:"startsAt"`
-	EndsAt      time.Time         `json:"endsAt"`
-	Status      struct {
-		State       string   `json:"state"`
-		SilencedBy  []string `json:"silencedBy"`
-		InhibitedBy []string `json:"inhibitedBy"`
-	} `json:"status"`
-}
-
-func (a *Alertmanager) authorize(req *http.Request) {
-	if a.token != nil && a.token() != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token())
-	}
-}
-
-// Alerts implements AlertSource. The error says what Alertmanager answered.
-func (a *Alertmanager) Alerts(ctx context.Context) ([]Alert, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.list, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask alertmanager: %w", err)
-	}
-	a.authorize(req)
-	res, err := a.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask alertmanager: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask alertmanager: it answered %s", res.Status)
-	}
-	var list []gettable
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAlertsBody)).Decode(&list); err != nil {
-		return nil, errors.Join(errors.New("read alertmanager's answer"), err)
-	}
-	out := make([]Alert, 0, len(list))
-	for _, g := range list {
-		al := Alert{Fingerprint: g.Fingerprint, Name: g.Labels["alertname"], Service: g.Labels[labelService], Labels: g.Labels,
-			StartsAt: g.StartsAt, EndsAt: g.EndsAt, Firing: true}
-		switch {
-		case len(g.Status.SilencedBy) > 0:
-			al.Suppressed = "silenced"
-		case len(g.Status.InhibitedBy) > 0 || g.Status.State == "suppressed":
-			al.Suppressed = "inhibited"
-		}
-		out = append(out, al)
-	}
-	return out, nil
 }

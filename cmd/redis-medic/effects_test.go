@@ -33,10 +33,7 @@ var resolved = []string{".health_check.interval_seconds", ".health_check.timeout
 
 // noEffectYet are the keys of Appendix A that load and that no part of the program asks for yet. The list may only get shorter.
 var noEffectYet = []string{
-	".auto_recovery.notifications.on_recovery_start", ".auto_recovery.notifications.on_recovery_success",
-	".auto_recovery.notifications.on_recovery_failure", ".auto_recovery.notifications.on_manual_intervention_required",
-	".alerts.enabled", ".alerts.channels.websocket", ".alerts.channels.email", ".alerts.channels.sms",
-	".alerts.severity_levels.critical", ".alerts.severity_levels.warning", ".alerts.severity_levels.info",
+	".alerts.channels.websocket", ".alerts.channels.email", ".alerts.channels.sms",
 	".alerts.recipients.critical", ".alerts.recipients.warning", ".alerts.recipients.info",
 }
 

@@ -11,10 +11,10 @@ import (
 
 // Listener is a listening TCP socket.
 type Listener struct {
-	Address string // without the port and the interface: "127.0.0.1", "::1", "*"
-	Port    int
-	Process string // of the first owner; empty when it is not visible to us
-	PID     int
+	Address string `json:"address"` // without the port and the interface: "127.0.0.1", "::1", "*"
+	Port    int    `json:"port"`
+	Process string `json:"process"` // of the first owner; empty when it is not visible to us
+	PID     int    `json:"pid"`
 }
 
 var socketOwner = regexp.MustCompile(`\(\("([^"]{1,64})",pid=(\d+)`)
@@ -47,10 +47,11 @@ func ParseListeners(out string) []Listener {
 
 // Disk is the room in one file system.
 type Disk struct {
-	Path       string // where it is mounted
-	Size, Free uint64 // bytes; Free is what an ordinary user may still use
-	Inodes     uint64 // 0: the file system has no fixed number of them
-	InodesFree uint64
+	Path       string `json:"path"` // where it is mounted
+	Size       uint64 `json:"size_bytes"`
+	Free       uint64 `json:"free_bytes"` // what an ordinary user may still use
+	Inodes     uint64 `json:"inodes"`     // 0: the file system has no fixed number of them
+	InodesFree uint64 `json:"inodes_free"`
 }
 
 // ParseDisk reads the output of "df --output=target,size,avail,itotal,iavail --block-size=1". Lines of another form, such as the

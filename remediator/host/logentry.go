@@ -32,10 +32,10 @@ const (
 
 // LogEntry is one line of a service's logs. Its message is safe to show: no control characters, bounded.
 type LogEntry struct {
-	Time    time.Time // zero: the line carries none
-	Level   LogLevel
-	Source  string // SourceJournal or SourceRedis
-	Message string
+	Time    time.Time `json:"timestamp,omitzero"` // zero: the line carries none
+	Level   LogLevel  `json:"level"`
+	Source  string    `json:"source"` // SourceJournal or SourceRedis
+	Message string    `json:"message"`
 }
 
 // maxMessage bounds the message of a log entry, in bytes.
