@@ -16,7 +16,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
 )
@@ -24,7 +23,7 @@ import (
 // runExporter starts an exporter on a free port and stops it with the test.
 func runExporter(t testing.TB, opt Options) (*Exporter, string) {
 	t.Helper()
-	opt.Listen, opt.Logger = "127.0.0.1:0", zerolog.Nop()
+	opt.Listen = "127.0.0.1:0" // the zero Logger is silent
 	e, err := New(opt)
 	if err != nil {
 		t.Fatal(err)

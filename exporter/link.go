@@ -99,11 +99,12 @@ func (l *link) judgeHandshake(x *exchange, err error) {
 func (x *exchange) talk(ctx context.Context, conn *resp.Conn, commands [][]string, each step) {
 	all := append([][]string{{"PING"}}, commands...)
 	answered := false
+	sent := time.Now() // connecting is no part of the answer's time
 	x.err = conn.DoEach(ctx, all, func(r resp.Reply) {
 		at := time.Now()
 		if !answered {
 			answered = true
-			x.ping.Latency, x.end = at.Sub(x.ping.At), at
+			x.ping.Latency, x.end = at.Sub(sent), at
 			x.answer(r, conn.AuthError())
 			return
 		}

@@ -29,6 +29,7 @@ type service struct {
 	target    Target
 	samples   health.Samples
 	verdict   health.Verdict
+	candidate *health.Info // the next sample that rates are taken against
 	known     *health.Info
 	lastPong  time.Time
 	errors    hourly
@@ -138,7 +139,9 @@ func (s *service) lost(p health.Ping, end time.Time, counts bool) bool {
 }
 
 // forgetInfo drops the samples that a verdict may use; the last known ones stay.
-func (s *service) forgetInfo() { s.samples.Info, s.samples.Previous, s.samples.InfoErr = nil, nil, "" }
+func (s *service) forgetInfo() {
+	s.samples.Info, s.samples.Previous, s.samples.InfoErr, s.candidate = nil, nil, "", nil
+}
 
 // recordUnit takes in a unit read. A read that failed replaces a good one only when the threshold is reached: one lost packet does
 // not take systemd's word away.
@@ -192,11 +195,22 @@ func (s *service) recordInfo(i *health.Info, words string) {
 	if i.RDBConfigured == nil && s.known != nil && s.known.RunID == i.RunID {
 		i.RDBConfigured = s.known.RDBConfigured
 	}
-	if now != nil && (s.samples.Previous == nil || i.At.Sub(s.samples.Previous.At) >= 2*cpuSpan) {
-		s.samples.Previous = now
-	}
+	s.keepForRates(i)
 	s.samples.Info, s.samples.InfoErr, s.known = i, "", i
 	s.judge(i.At)
+}
+
+// keepForRates chooses the sample that rates are taken against: of the same process and, once there is one, at least cpuSpan older,
+// however close to each other samples arrive. mu is held.
+func (s *service) keepForRates(i *health.Info) {
+	switch {
+	case s.candidate == nil || s.candidate.RunID != i.RunID:
+		s.samples.Previous, s.candidate = nil, i
+	case s.samples.Previous == nil:
+		s.samples.Previous = s.candidate
+	case i.At.Sub(s.candidate.At) >= cpuSpan:
+		s.samples.Previous, s.candidate = s.candidate, i
+	}
 }
 
 func (s *service) recordPool(p health.Pool) {

@@ -15,9 +15,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/exporter/resp"
@@ -333,4 +336,45 @@ func TestTLS(t *testing.T) {
 		}
 		r.signal(syscall.SIGSTOP)
 	}
+}
+
+// TestNoSecretIsShown looks for a password everywhere that the exporter writes.
+func TestNoSecretIsShown(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-7c1e"
+	r := startRedis(t, "--requirepass", canary)
+	var log lockedBuffer
+	for _, password := range []string{canary, canary + "-wrong"} {
+		tg := target(r)
+		tg.Credentials = func() (string, string) { return "default", password }
+		tg.Collect = Collect{AllConfig: true, Clients: true}
+		opt := Options{Targets: []Target{tg}, Units: &fakeUnits{read: running(), err: fmt.Errorf("no bus")}, Logger: zerolog.New(&log).Level(zerolog.TraceLevel)}
+		_, base := runExporter(t, opt)
+		for _, path := range []string{"/metrics", "/probe?target=redis", "/probe?target=redis&debug=true", "/sd", "/"} {
+			if _, body := get(t, base+path); strings.Contains(body, canary) {
+				t.Errorf("%s shows the password", path)
+			}
+		}
+	}
+	if strings.Contains(log.String(), canary) {
+		t.Error("the log shows the password")
+	}
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

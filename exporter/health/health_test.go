@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -161,5 +162,15 @@ func TestServingAndPersistent(t *testing.T) {
 	o.Unit = UnitRead{At: testNow, Unit: Unit{ActiveState: "inactive"}}
 	if o.Serving() {
 		t.Error("a stopped unit is not serving")
+	}
+}
+
+func TestRecommendations(t *testing.T) {
+	t.Parallel()
+	v := Verdict{Reasons: []Reason{
+		{Advice: "a", Further: []string{"b", "a"}}, {Advice: "b"}, {Advice: ""}, {Advice: "hidden", Hidden: true}, {Advice: "c"},
+	}}
+	if got := strings.Join(v.Recommendations(), " "); got != "a b c" {
+		t.Errorf("%q", got)
 	}
 }
