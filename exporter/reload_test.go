@@ -18,6 +18,7 @@ func TestReloadLeavesNoGap(t *testing.T) {
 	t.Parallel()
 	a, b := startRedis(t), startRedis(t)
 	stays, comes := target(a), target(b)
+	stays.Timings.PingTimeout, comes.Timings.PingTimeout = 5*time.Second, 5*time.Second
 	comes.ID = "comes"
 	e, base := runExporter(t, Options{Targets: []Target{stays}})
 	ctx, cancel := context.WithCancel(t.Context())
