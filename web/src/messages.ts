@@ -101,5 +101,7 @@ export const notAvailable = {
 
 export const banners = {
   manual: 'Manual Intervention Required',
+  maintenance: (by: string, until: string, text: string) =>
+    `Maintenance${until ? ` until ${until}` : ''}${by ? `, by ${by}` : ''}: alerts are silenced and automatic recovery is held. ${text}`,
   degraded: (since: string) => `Limited functionality since ${since}: what depends on this Redis runs on its fallbacks.`,
 }

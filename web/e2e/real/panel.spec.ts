@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 import { AxeBuilder } from '@axe-core/playwright'
@@ -16,6 +17,10 @@ const operator = { email: env.PANEL_OPERATOR_EMAIL ?? '', password: env.PANEL_OP
 test.describe.configure({ mode: 'serial' })
 
 let refused: string[] = []
+
+test.beforeAll(() => {
+  if (!env.PANEL_URL || !admin.email) throw new Error('PANEL_URL and an admin (PANEL_EMAIL, PANEL_PASSWORD) are needed')
+})
 
 async function signIn(page: Page, who: { email: string; password: string }): Promise<void> {
   refused = []
@@ -62,6 +67,10 @@ test('every page of the service opens', async ({ page }) => {
     await expect(page.getByText(/not available/i)).toHaveCount(0)
   }
   await expect(page.getByRole('row').filter({ hasText: 'restart' }).first()).toContainText('Succeeded')
+  const download = page.waitForEvent('download')
+  await page.getByRole('link', { name: 'Export as CSV' }).click()
+  const csv = await readFile(await (await download).path(), 'utf8')
+  expect(csv).toMatch(/restart/)
 })
 
 test('a recovery is watched while it happens', async ({ page }) => {

@@ -60,6 +60,8 @@ export const RedisServiceAPI = {
   evidenceAddress: (incident: string) => `/api/incidents/${encodeURIComponent(incident)}/evidence`,
   logs: (service: string, lines: number, level?: string) =>
     call<Logs>('GET', at(service, `logs${query({ lines, level })}`), { timeoutMs: SLOW_READ_MS }),
+  /** The address of all records that match, as a CSV file. */
+  auditExportAddress: (filter: AuditFilter) => `/api/audit/export${query({ format: 'csv', ...filter })}`,
   audit: (filter: AuditFilter) =>
     call<Page<AuditRecord>>('GET', `/api/audit${query({ ...filter })}`, { timeoutMs: SLOW_READ_MS }),
 }

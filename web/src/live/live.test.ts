@@ -95,6 +95,34 @@ describe('a link that stands', () => {
     expect(fake.sent.slice(before).map((s) => s.path)).toContain('/api/services/redis/health')
   })
 
+  it('is not set back by an answer that was older than a message', async () => {
+    const live = await followed()
+    let late: (r: Response) => void = () => undefined
+    fake.answer('GET /api/services/redis/health', () => new Promise((resolve) => { late = resolve }))
+    void live.refresh()
+    await vi.advanceTimersByTimeAsync(10)
+    FakeSocket.last.send({ seq: 42, type: 'health', health: critical() })
+    fake.on('GET /api/services/redis/health', 200, critical())
+    late(json(200, healthy()))
+    await pass(1)
+    expect(live.level).toBe('down')
+  })
+
+  it('asks once more when it was asked while it was asking', async () => {
+    const live = await followed()
+    let late: (r: Response) => void = () => undefined
+    fake.answer('GET /api/services/redis/health', () => new Promise((resolve) => { late = resolve }))
+    void live.refresh()
+    void live.refresh()
+    await vi.advanceTimersByTimeAsync(10)
+    const before = fake.sent.length
+    fake.on('GET /api/services/redis/health', 200, critical())
+    late(json(200, healthy()))
+    await pass(1)
+    expect(fake.sent.length).toBe(before + 3)
+    expect(live.level).toBe('down')
+  })
+
   it('takes an incident from its message', async () => {
     const live = await followed()
     fake.on('GET /api/services/redis/auto-recovery', 200, { ...quiet(), incident: incident() })

@@ -50,6 +50,7 @@ export const useLive = defineStore('live', () => {
   let attempt = 0
   let lastSeq = 0
   let messageAt = 0
+  let again = false
   let ticker: ReturnType<typeof setInterval> | undefined
   let refetch: ReturnType<typeof setTimeout> | undefined
   // Answers that were asked for before the service was changed belong to another page.
@@ -100,12 +101,17 @@ export const useLive = defineStore('live', () => {
 
   /** Fetches everything the page shows. Resolves when done, also when it failed. */
   async function refresh(): Promise<void> {
-    if (timetable.polling || !serviceId.value) return
+    if (!serviceId.value) return
+    if (timetable.polling) {
+      again = true
+      return
+    }
     const id = serviceId.value
     const mine = generation
     const startedAt = Date.now()
     timetable.polling = true
     timetable.polledAt = startedAt
+    again = false
     const [s, h, r] = await Promise.allSettled([
       RedisServiceAPI.status(id), RedisServiceAPI.health(id), RedisServiceAPI.recovery(id),
     ])
@@ -127,6 +133,8 @@ export const useLive = defineStore('live', () => {
       sampled(known.value.level, h.value.response_time_ms)
     }
     failure.value = error
+    // What was asked for, or told, while this was under way may be newer than the answer.
+    if (again || messageAt > startedAt) refetchSoon()
     // The first dial, or the next one, need not wait for the clock.
     tick()
   }

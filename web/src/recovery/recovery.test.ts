@@ -4,7 +4,7 @@ import type { Incident } from '@/api/schema'
 
 import * as data from '../../e2e/panel/data'
 import { ladderOf, rungLook } from './ladder'
-import { autoSentence, breakerSentence, incidentWord } from './words'
+import { autoSentence, breakerSentence, incidentWord, recoveriesText } from './words'
 
 const states = (i: Incident | null) => ladderOf(i).map((r) => `${r.key} ${r.state}`)
 
@@ -36,11 +36,16 @@ describe('words', () => {
   const now = Date.now()
   it.each([
     ['on', data.quiet(), /^Automatic recovery is on\.$/],
+    ['at work', data.recovering(), /^Automatic recovery is at work\.$/],
     ['off by its own decision', data.latched(), /^Automatic recovery is off since \d\d:\d\d:\d\d: 3 recoveries in 5 minutes.*A person must turn it on\.$/],
     ['switched off', { ...data.quiet(), enabled: false }, /^Automatic recovery is switched off\.$/],
     ['held by a stop', { ...data.quiet(), desired: { running: false, by: 'ann', since: data.ago(60), reason: '' } }, /^Automatic recovery holds: ann stopped this service since /],
     ['held', { ...data.quiet(), holds: [{ code: 'storm', text: 't', by: '', since: null, until: null }] }, /but held at the moment/],
   ])('%s', (_, r, want) => expect(autoSentence(r, now)).toMatch(want))
+
+  it('recoveries', () => {
+    expect([0, 1, 3].map(recoveriesText)).toEqual(['No recovery in the last hour.', '1 recovery in the last hour.', '3 recoveries in the last hour.'])
+  })
 
   it('the breaker', () => {
     expect(breakerSentence({ phase: 'closed', failures: 0, opened_at: null }, now)).toBe('Closed: no failed operation is counted.')

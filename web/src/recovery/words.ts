@@ -2,6 +2,7 @@
 
 import type { Breaker, IncidentStatus, Recovery } from '@/api/schema'
 import type { Level } from '@/status/status'
+import { sentence } from '@/text'
 import { moment, parseTime } from '@/time'
 
 export const INCIDENT_WORDS: Record<IncidentStatus, { word: string; level: Level }> = {
@@ -27,11 +28,12 @@ export function autoSentence(r: Recovery, now: number): string {
   }
   if (r.manual_intervention) {
     const latched = r.holds?.find((h) => h.code === 'latched')
-    return `Automatic recovery is off${since(latched?.since)}: ${r.manual_reason} A person must turn it on.`
+    return `Automatic recovery is off${since(latched?.since)}: ${sentence(r.manual_reason || 'manual intervention is required')} A person must turn it on.`
   }
   if (!r.enabled) return `Automatic recovery is switched off${since(r.holds?.find((h) => h.code === 'disabled')?.since)}.`
   if (r.desired?.running === false) return `Automatic recovery holds: ${r.desired.by || 'somebody'} stopped this service${since(r.desired.since)}.`
   if (r.holds && r.holds.length > 0) return 'Automatic recovery is on, but held at the moment.'
+  if (r.incident && r.incident.status !== 'watching') return 'Automatic recovery is at work.'
   return 'Automatic recovery is on.'
 }
 
@@ -55,4 +57,9 @@ export function breakerLevel(b: Breaker): Level {
 export function breakerWord(b: Breaker): string {
   if (b.phase === 'open') return 'Open'
   return b.phase === 'half-open' ? 'Half-open' : 'Closed'
+}
+
+export function recoveriesText(lastHour: number): string {
+  if (lastHour === 0) return 'No recovery in the last hour.'
+  return `${lastHour} ${lastHour === 1 ? 'recovery' : 'recoveries'} in the last hour.`
 }

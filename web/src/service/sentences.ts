@@ -2,6 +2,7 @@
 
 import type { Health, Incident, Recovery, ServiceStatus, Step } from '@/api/schema'
 import { RUNGS, type Level } from '@/status/status'
+import { sentence } from '@/text'
 import { duration, moment, parseTime, seconds } from '@/time'
 
 export const CHECK_LABELS: Record<string, string> = {
@@ -13,6 +14,12 @@ export const CHECK_LABELS: Record<string, string> = {
 
 export function checkLabel(name: string): string {
   return CHECK_LABELS[name] ?? name
+}
+
+/** The layers in the order in which they are checked; those that are new to the panel come last. */
+export function checkOrder(name: string): number {
+  const at = Object.keys(CHECK_LABELS).indexOf(name)
+  return at < 0 ? Object.keys(CHECK_LABELS).length : at
 }
 
 /** When the present state began; null where nobody knows. */
@@ -37,9 +44,6 @@ export function causeOf(health: Health | null): string {
   return `${answered}All checks passed.`
 }
 
-function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`
-}
 
 /** Whether and how a machine is already on it. */
 export function recoveryLine(r: Recovery | null, now: number): string {

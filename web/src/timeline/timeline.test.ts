@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import * as data from '../../e2e/panel/data'
 import { entriesOf, offsetOf, outageSeconds, stepLook } from './entries'
 import { recentActs } from './recent'
+import { trackOf } from './track'
 
 it('puts incidents and people\'s acts on one axis, newest first', () => {
   const ids = entriesOf([data.closedIncident(), data.incident()], data.auditRecords()).map((e) => e.id)
@@ -42,5 +43,19 @@ describe('the last acts', () => {
     expect(recentActs([], records, [event(same)], 5)).toHaveLength(1)
     expect(recentActs([], records, [event(data.ago(1))], 5).map((a) => a.id)).toEqual(['event-9', 'act-2'])
     expect(recentActs([], [], [{ ...event(data.ago(1)), result: 'started' }], 5)).toEqual([])
+  })
+})
+
+describe('the drawing of an incident', () => {
+  it('has every step in its place, and where Redis was back', () => {
+    const track = trackOf(data.closedIncident())
+    expect(track?.marks).toHaveLength(5)
+    expect(track?.marks.at(-1)?.at).toBe(1)
+    expect(track?.backAt).toBeCloseTo(4 / 14, 1)
+    expect(track?.labels.at(-1)?.text).toBe('14 s')
+  })
+  it('has no end of the outage while it lasts, and none at all without a length', () => {
+    expect(trackOf(data.incident())?.backAt).toBeNull()
+    expect(trackOf({ ...data.incident(), steps: [] })).toBeNull()
   })
 })
