@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -149,14 +150,11 @@ func keepStarts(starts []time.Time, now time.Time) []time.Time {
 }
 
 func actWords(acts []ladder.Act) string {
-	words := ""
-	for i, a := range acts {
-		if i > 0 {
-			words += ", "
-		}
-		words += string(a)
+	words := make([]string, 0, len(acts))
+	for _, a := range acts {
+		words = append(words, string(a))
 	}
-	return words
+	return strings.Join(words, ", ")
 }
 
 // perform runs the acts in order. A refused reset-failed is no reason to give up: after ten seconds systemd starts again without
@@ -283,8 +281,7 @@ func rungWords(d ladder.Decision, res actResult, result string) (text, cause str
 	case result == "success":
 		return string(d.Rung) + " recovery succeeded", ""
 	case res.err != nil:
-		var he *host.Error
-		if errors.As(res.err, &he) {
+		if he, ok := errors.AsType[*host.Error](res.err); ok {
 			return fmt.Sprintf("%s recovery: %s: %s", d.Rung, res.act, he.Public), he.Public
 		}
 		return fmt.Sprintf("%s recovery: %s: %v", d.Rung, res.act, res.err), res.err.Error()

@@ -72,8 +72,7 @@ func (r *Remediator) secure(ctx context.Context, u *unit, in ladder.Input) {
 }
 
 func publicWords(err error) string {
-	var he *host.Error
-	if errors.As(err, &he) {
+	if he, ok := errors.AsType[*host.Error](err); ok {
 		return he.Public
 	}
 	return "it could not be read"

@@ -69,13 +69,11 @@ func (r *Remediator) Operate(ctx context.Context, req Request) (Result, error) {
 		err error
 	}
 	done := make(chan answer, 1)
-	r.running.Add(1)
-	go func() {
-		defer r.running.Done()
+	r.running.Go(func() {
 		res, err := r.operate(u, req, began, generation)
 		u.release() // before the answer: whoever has it may ask for the next operation at once
 		done <- answer{res, err}
-	}()
+	})
 	select {
 	case a := <-done:
 		return a.res, a.err

@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -201,7 +202,7 @@ func TestHoldsKeepTheHandsOff(t *testing.T) {
 
 func TestMaintenanceEndsByItself(t *testing.T) {
 	run(t, nil, func(b *bench) {
-		if _, err := b.r.AddMaintenance(bg, "redis", ann, time.Now().Add(-time.Second), ""); err != ErrPast {
+		if _, err := b.r.AddMaintenance(bg, "redis", ann, time.Now().Add(-time.Second), ""); !errors.Is(err, ErrPast) {
 			t.Fatalf("an end in the past: %v", err)
 		}
 		if _, err := b.r.AddMaintenance(bg, "redis", ann, time.Now().Add(time.Minute), ""); err != nil {

@@ -163,11 +163,7 @@ func (r *Remediator) ObserveChange(view, previous health.View) {
 	}
 	now, before := view.Samples.Unit, previous.Samples.Unit
 	if now.OK() && before.OK() && now.Unit.NRestarts > before.Unit.NRestarts {
-		r.running.Add(1)
-		go func() {
-			defer r.running.Done()
-			r.recordSelfHealing(u, now.Unit, before.Unit)
-		}()
+		r.running.Go(func() { r.recordSelfHealing(u, now.Unit, before.Unit) })
 	}
 	if s := view.Verdict.Status; s == health.Critical || (now.OK() && now.Unit.Down()) {
 		r.hurryUp()

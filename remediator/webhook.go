@@ -56,7 +56,9 @@ func (r *Remediator) serveWebhook(ctx context.Context) error {
 	if err := srv.Shutdown(end); err != nil {
 		_ = srv.Close()
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("webhook listener: %w", err)
+	}
 	return nil
 }
 

@@ -301,7 +301,7 @@ func (b *bench) clear() { b.w.set(func(*world) { b.alerts = nil }) }
 
 // after lets the bubble's time pass.
 func (b *bench) after(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // the bubble's clock, no real time
+	time.Sleep(d)
 	synctest.Wait()
 }
 

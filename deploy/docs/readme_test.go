@@ -18,7 +18,7 @@ func commands(t *testing.T) []string {
 	}
 	var out []string
 	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(string(text), -1) {
-		for _, line := range strings.Split(block[1], "\n") {
+		for line := range strings.SplitSeq(block[1], "\n") {
 			if line = strings.TrimSpace(line); line != "" {
 				out = append(out, line)
 			}

@@ -4,6 +4,7 @@ package diagnose
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -86,10 +87,10 @@ var (
 
 // Classify names the cause of a failed start.
 func Classify(e Evidence) Finding {
-	switch {
-	case e.Unit.LoadState == "masked":
+	switch e.Unit.LoadState {
+	case "masked":
 		return Finding{Masked, "the unit is masked", "unmask the unit when it should run again", "LoadState=masked", true}
-	case e.Unit.LoadState == "not-found" || e.Unit.LoadState == "bad-setting" || e.Unit.LoadState == "error":
+	case "not-found", "bad-setting", "error":
 		return Finding{Missing, "systemd cannot load the unit", "check the unit's name and file", "LoadState=" + e.Unit.LoadState, true}
 	}
 	lines := append(append([]string{}, e.Journal...), e.RedisLog...)
@@ -159,9 +160,9 @@ func withHolder(f Finding, e Evidence) Finding {
 }
 
 func lastMatch(expr *regexp.Regexp, lines []string) string {
-	for i := len(lines) - 1; i >= 0; i-- {
-		if expr.MatchString(lines[i]) {
-			return lines[i]
+	for _, l := range slices.Backward(lines) {
+		if expr.MatchString(l) {
+			return l
 		}
 	}
 	return ""
