@@ -4,7 +4,7 @@
 set -eu
 
 demo="systemd-container mmdebstrap iproute2 iptables openssh-client redis-tools prometheus prometheus-alertmanager procps sudo"
-test="$demo redis-server chromium gcc libc6-dev dbus"
+test="$demo redis-server prometheus-redis-exporter postgresql chromium gcc libc6-dev dbus"
 
 case "${1:-test}" in
 demo) want=$demo ;;
