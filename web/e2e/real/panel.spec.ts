@@ -113,3 +113,22 @@ test('a stop by a person is not undone, and a start ends it', async ({ page }) =
   await page.getByRole('button', { name: 'Start', exact: true }).click()
   await expect(headline(page)).toHaveText(`${name}: Healthy`, { timeout: 60_000 })
 })
+
+test('maintenance and the switch of automatic recovery are changed from the panel', async ({ page }) => {
+  await signIn(page, admin)
+  await page.getByRole('link', { name: 'Recovery', exact: true }).click()
+  const part = (name: string) => page.getByRole('region', { name, exact: true })
+  await part('Maintenance').getByLabel('Reason').fill('kernel update')
+  await part('Maintenance').getByRole('button', { name: 'Begin maintenance' }).click()
+  await expect(page.getByRole('status').filter({ hasText: /^Maintenance until/ })).toBeVisible({ timeout: 20_000 })
+  await part('Maintenance').getByLabel('Reason').fill('done')
+  await part('Maintenance').getByRole('button', { name: 'End maintenance' }).click()
+  await expect(page.getByRole('status').filter({ hasText: /^Maintenance until/ })).toHaveCount(0, { timeout: 20_000 })
+
+  await part('Switch it off').getByLabel('Reason').fill('watching it by hand')
+  await part('Switch it off').getByRole('button', { name: 'Switch off' }).click()
+  await expect(page.getByText(/^Automatic recovery is switched off/).first()).toBeVisible({ timeout: 20_000 })
+  await part('Switch it on').getByLabel('Reason').fill('done')
+  await part('Switch it on').getByRole('button', { name: 'Switch on' }).click()
+  await expect(page.getByText('Automatic recovery is on.').first()).toBeVisible({ timeout: 20_000 })
+})
