@@ -73,7 +73,7 @@ function working({ recovery }: Evidence): Shown | null {
   const incident = recovery.incident
   if (incident?.status === 'recovering') return { level: 'recovering', word: recoveringWord(incident.level) }
   if (act) return { level: 'recovering', word: act }
-  if (incident?.status === 'watching') return { level: 'recovering', word: 'Recovering, checking that it stays up' }
+  if (incident?.status === 'watching') return { level: 'recovering', word: 'Recovering, checking' }
   return null
 }
 
