@@ -65,8 +65,8 @@ lint-web: web/node_modules/.package-lock.json
 	$(call stage,lint: panel)
 	@cd web && npm run --silent lint && npm run --silent typecheck
 
-.PHONY: test test-unit test-web test-lab test-browser
-test: deps build test-unit test-web test-lab test-browser ## everything: Go with -race, panel, real Redis hosts, browser
+.PHONY: test test-unit test-web test-lab test-browser test-demo
+test: deps build lint test-unit test-web test-lab test-browser test-demo ## everything: linters, Go with -race, panel, real Redis hosts, browser, demo
 	$(call stage,all tests passed)
 
 # The packages whose tests boot real hosts: the lab itself, and whatever has it in a test.
@@ -91,6 +91,10 @@ test-browser: build bin/demo ## the panel in a real browser, with a played backe
 	@cd web && npm run --silent e2e
 	@[ -z "$$(ls web/e2e/real/*.spec.ts 2>/dev/null)" ] || bin/demo with -- npm --prefix web run --silent e2e:real
 
+test-demo: build bin/demo ## the demo checks itself
+	$(call stage,the demo)
+	@bin/demo --check --rounds 3
+
 .PHONY: cover
 cover: ## statement coverage; fails below 90 % in exporter, remediator, controlapi
 	@for c in $(CORE); do \
@@ -106,7 +110,7 @@ bench: ## print the benchmark table
 
 .PHONY: lab-up lab-down
 lab-up: deps-demo ## boot a real Redis host
-	@go run ./deploy/lab/cmd/lab up -keep
+	@go run ./deploy/lab/cmd/lab up -gate -keep
 
 lab-down: ## take it down without a trace
 	@go run ./deploy/lab/cmd/lab down

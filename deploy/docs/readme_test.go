@@ -29,12 +29,12 @@ func commands(t *testing.T) []string {
 
 // ran says where each command of the README is run. Those without a place are run here.
 var ran = map[string]string{
-	"make demo": "deploy/demo: its parts, and make demo CHECK=1 in make test",
+	"make demo": "make test runs its check",
 	"make test": "the run that this test is part of",
 	"make demo-exec CMD='systemctl stop redis-server'":                                                 "deploy/demo and deploy/e2e",
 	"make demo-exec CMD='pkill -STOP redis-server'":                                                    "deploy/demo and deploy/e2e",
 	"make demo-exec CMD='echo maxmemroy 1gb >> /etc/redis/redis.conf; systemctl restart redis-server'": "deploy/e2e",
-	"make lint":  "continuous integration",
+	"make lint":  "make test",
 	"make cover": "too long to run twice; its target is checked below",
 	"make bench": "too long to run twice; its target is checked below",
 	"make gen":   "the drift tests of each generated file",
