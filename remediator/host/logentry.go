@@ -132,7 +132,7 @@ func ParseRedisLog(out string, zone *time.Location) []LogEntry {
 			if t, err := time.ParseInLocation("2 Jan 2006 15:04:05.000", m[3], zone); err == nil {
 				e.Time, last = t.UTC(), t.UTC()
 			}
-			e.Level, e.Message = redisLevel(m[4]), m[5]
+			e.Level, e.Message = redisLevel(m[4], m[5]), m[5]
 		} else if strings.Contains(line, "FATAL") || strings.Contains(line, "BUG REPORT") {
 			e.Level = LogError
 		}
@@ -142,11 +142,21 @@ func ParseRedisLog(out string, zone *time.Location) []LogEntry {
 	return entries
 }
 
-func redisLevel(mark string) LogLevel {
+// ordinary are the beginnings of what Redis 6 and 7 write with the mark of a warning at every start and stop (server.c): shown as
+// warnings they would hide the real ones.
+var ordinary = []string{
+	"oO0OoO0OoO0Oo ", "Redis version=", "Configuration loaded", "Server initialized", "User requested shutdown",
+	"Redis is now ready to exit", "Received SIGTERM",
+}
+
+func redisLevel(mark, message string) LogLevel {
 	switch mark {
 	case ".":
 		return LogDebug
 	case "#":
+		if slices.ContainsFunc(ordinary, func(begin string) bool { return strings.HasPrefix(message, begin) }) {
+			return LogInfo
+		}
 		return LogWarning
 	default: // "-" verbose and "*" notice
 		return LogInfo

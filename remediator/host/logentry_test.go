@@ -81,7 +81,7 @@ func TestParseRedisLog(t *testing.T) {
 		"12345:M 99 Nov 2026 19:00:03.000 * no such day\n"
 	want := []host.LogEntry{
 		{Time: at("18:00:00.123"), Level: host.LogInfo, Message: "Ready to accept connections"},
-		{Time: at("18:00:01.000"), Level: host.LogWarning, Message: "oO0OoO0OoO0Oo Redis is starting"},
+		{Time: at("18:00:01.000"), Level: host.LogInfo, Message: "oO0OoO0OoO0Oo Redis is starting"},
 		{Time: at("18:00:02.000").AddDate(0, 0, -20), Level: host.LogDebug, Message: "debug words"},
 		{Time: at("18:00:03.000"), Level: host.LogInfo, Message: "verbose words"},
 		{Time: at("18:00:03.000"), Level: host.LogError, Message: "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***"},
