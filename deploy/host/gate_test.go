@@ -17,6 +17,7 @@ import (
 const gateConf = `# units of the test
 unit redis-server.service /var/log/redis/redis-server.log /var/lib/redis
 unit redis-server@sessions.service /var/log/redis/redis-server-sessions.log /var/lib/redis
+config redis-server.service /etc/redis/redis.conf
 unit bare.service - -
 unit odd.service /var/log/../../etc/shadow /var/lib/redis
 unit extra.service /var/log/x.log /var/lib/x one-word-too-many
@@ -138,6 +139,9 @@ var malicious = []string{
 	"v1 show unit", "v1 show #", "v1 # redis-server.service", "v1 show redis-server.service #", "-v1 show redis-server.service",
 	"-c id redis-server.service", "--version x y", "v1 show redis-server.service\x00id", "v1 show redis-server.servicе", "v1 show \u202eredis-server.service",
 	"v1 show redis-server.service\x1b[2J", "v1 show %n.service", "v1 show redis-server@*.service", "v1 show redis-server@other.service",
+	"v1 config-restore redis-server.service /etc/shadow", "v1 config-restore redis-server.service 1", "v1 config-restore redis-server",
+	"v1 config-restore ssh.service", "v1 config-diff redis-server.service;id", "v1 config-snapshot redis-server.service", "v1 config- redis-server.service",
+	"v1 config-snapshot-now redis-server.service", "v1 restore redis-server.service", "v1 config-restore", "v1 config-diff --all redis-server.service",
 	"eval id", "v1 eval id", "exec id x", ". /etc/passwd x", "command -v x", "LC_ALL=x v1 show redis-server.service",
 	"v1 show " + strings.Repeat("a", 400) + ".service", strings.Repeat("v1 show redis-server.service ", 2000),
 }

@@ -15,11 +15,13 @@ list of commands, and allows exactly those of them that need root by sudo.
 
   --key FILE          public key of redis-medic: ed25519, or RSA with 4096 bits or more (required)
   --user NAME         account to use; created when it does not exist (default: autobot)
-  --unit NAME[,LOG[,DATA]]
-                      unit that may be controlled, with Redis's log file and data folder; give it again for more units
-                      (default: redis-server.service,/var/log/redis/redis-server.log,/var/lib/redis)
+  --unit NAME[,LOG[,DATA[,CONFIG]]]
+                      unit that may be controlled, with Redis's log file, data folder and configuration file; give it
+                      again for more units (default: redis-server.service,/var/log/redis/redis-server.log,/var/lib/redis;
+                      CONFIG as Debian names it: /etc/redis/redis.conf, /etc/redis/redis-NAME.conf of redis-server@NAME)
   --from PATTERN      accept the key only from these addresses, as in authorized_keys (default: anywhere)
   --without-gate      the key may run any command as the account; sudo still allows only the same lines
+  --no-timer          take no snapshots of the configuration by itself; nothing can be put back then
   --allow-kill        also allow SIGKILL of the unit's main process (recovery level "force"; off by default)
   --help              show this
 TEXT
@@ -27,6 +29,8 @@ TEXT
 
 SOURCE=$(cd "$(dirname "$0")" && pwd) || exit 1
 GATE=/usr/local/sbin/redis-medic-gate
+KEEPER=/usr/local/sbin/redis-medic-config
+SNAPSHOT=/etc/systemd/system/redis-medic-config
 ETC=/etc/redis-medic
 STATE=$ETC/host-package
 SUDOERS=/etc/sudoers.d/redis-medic
@@ -39,6 +43,7 @@ key_file=
 units=
 from=
 gate=yes
+timer=yes
 allow_kill=no
 
 say() { printf 'install.sh: %s\n' "$*"; }
@@ -55,6 +60,7 @@ while [ $# -gt 0 ]; do
     --unit) need_value "$@"; units=$units$2$NL; shift 2 ;;
     --from) need_value "$@"; from=$2; shift 2 ;;
     --without-gate) gate=no; shift ;;
+    --no-timer) timer=no; shift ;;
     --allow-kill) allow_kill=yes; shift ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; die "unknown option: $1" ;;
@@ -71,10 +77,11 @@ problem() {
 # part N TEXT: the Nth comma-separated part.
 part() { printf '%s\n' "$2" | cut -d, -f"$1" -s; }
 
-# unit_name TEXT, unit_log TEXT, unit_data TEXT: the parts of one --unit value; "-" for a part that is not given.
+# unit_name TEXT, unit_log TEXT, unit_data TEXT, unit_config TEXT: the parts of one --unit value; "-" for a part that is not given.
 unit_name() { printf '%s\n' "${1%%,*}"; }
 unit_log() { value=$(part 2 "$1"); printf '%s\n' "${value:--}"; }
 unit_data() { value=$(part 3 "$1"); printf '%s\n' "${value:--}"; }
+unit_config() { value=$(part 4 "$1"); printf '%s\n' "${value:--}"; }
 
 plain_path() {
     case $1 in
@@ -90,8 +97,8 @@ plain_path() {
 check_machine() {
     [ "$(id -u)" -eq 0 ] || die 'run this as root'
     [ -d /run/systemd/system ] || problem 'systemd is not running here'
-    for tool in systemctl journalctl sudo systemd-stdio-bridge tail tr cut cat df logger ss; do
-        [ -x /usr/bin/$tool ] || problem "/usr/bin/$tool is missing (packages: systemd sudo coreutils bsdutils iproute2; /usr must be merged)"
+    for tool in systemctl journalctl sudo systemd-stdio-bridge tail tr cut cat df logger ss awk diff cmp flock; do
+        [ -x /usr/bin/$tool ] || problem "/usr/bin/$tool is missing (packages: systemd sudo coreutils bsdutils iproute2 mawk diffutils util-linux; /usr must be merged)"
     done
     for tool in visudo sshd useradd ssh-keygen runuser; do
         command -v $tool >/dev/null || problem "$tool is missing (packages: sudo openssh-server passwd openssh-client util-linux)"
@@ -152,7 +159,7 @@ check_unit() {
     esac
     load=$(systemctl show --property=LoadState --value "$name" 2>/dev/null)
     [ "$load" = loaded ] || [ "$load" = masked ] || problem "systemd does not know the unit $name (LoadState=${load:-unknown})"
-    for path in "$(unit_log "$1")" "$(unit_data "$1")"; do
+    for path in "$(unit_log "$1")" "$(unit_data "$1")" "$(unit_config "$1")"; do
         plain_path "$path" || problem "unit $name: \"$path\" is not a plain absolute path"
     done
 }
@@ -233,16 +240,80 @@ install_file() {
     (umask 077 && cat >"$2.new") && chmod "$1" "$2.new" && chown root:root "$2.new" && mv -f "$2.new" "$2" || die "cannot write $2"
 }
 
-gate_conf_line() { printf 'unit %s %s %s\n' "$(unit_name "$1")" "$(unit_log "$1")" "$(unit_data "$1")"; }
+gate_conf_lines() {
+    printf 'unit %s %s %s\n' "$(unit_name "$1")" "$(unit_log "$1")" "$(unit_data "$1")"
+    [ "$(unit_config "$1")" = - ] || printf 'config %s %s\n' "$(unit_name "$1")" "$(unit_config "$1")"
+}
 
 install_gate() {
     if [ "$gate" = no ]; then
-        rm -f "$GATE" "$ETC/gate.conf"
+        rm -f "$GATE"
+    else
+        install_file 0755 "$GATE" <"$SOURCE/redis-medic-gate"
+    fi
+    { echo '# Written by install.sh: the units that redis-medic may control: unit NAME LOGFILE DATADIR ("-" for none),'
+      echo '# and where a configuration file is not where Debian has it: config NAME FILE.'
+      each_unit gate_conf_lines; } | install_file 0644 "$ETC/gate.conf" || exit 1
+}
+
+snapshot_line() {
+    short=$(unit_name "$1")
+    printf 'ExecStart=-%s snapshot %s\n' "$KEEPER" "${short%.service}"
+}
+
+# Each line of the service may fail for itself; LogLevelMax keeps two lines a minute out of the journal.
+snapshot_service() {
+    cat <<'TEXT'
+# Written by install.sh of redis-medic.
+[Unit]
+Description=Keep the configuration that Redis is proven to run with
+ConditionPathExists=/usr/local/sbin/redis-medic-config
+
+[Service]
+Type=oneshot
+TEXT
+    each_unit snapshot_line
+    cat <<'TEXT'
+TimeoutStartSec=60
+UMask=0077
+LogLevelMax=notice
+StateDirectory=redis-medic-host
+StateDirectoryMode=0700
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX
+PrivateTmp=yes
+ProtectHome=yes
+ProtectSystem=strict
+TEXT
+}
+
+snapshot_timer() {
+    cat <<'TEXT'
+# Written by install.sh of redis-medic.
+[Unit]
+Description=Keep the configuration that Redis is proven to run with
+
+[Timer]
+OnBootSec=1min
+OnUnitActiveSec=1min
+AccuracySec=5s
+
+[Install]
+WantedBy=timers.target
+TEXT
+}
+
+install_keeper() {
+    install_file 0755 "$KEEPER" <"$SOURCE/redis-medic-config"
+    if [ "$timer" = no ]; then
+        systemctl disable --now --quiet redis-medic-config.timer 2>/dev/null
+        rm -f "$SNAPSHOT.timer" "$SNAPSHOT.service"
+        systemctl daemon-reload
         return
     fi
-    install_file 0755 "$GATE" <"$SOURCE/redis-medic-gate"
-    { echo '# Written by install.sh: the units that redis-medic may control: unit NAME LOGFILE DATADIR ("-" for none).'
-      each_unit gate_conf_line; } | install_file 0644 "$ETC/gate.conf" || exit 1
+    snapshot_service | install_file 0644 "$SNAPSHOT.service" || exit 1
+    snapshot_timer | install_file 0644 "$SNAPSHOT.timer" || exit 1
+    systemctl daemon-reload && systemctl enable --now --quiet redis-medic-config.timer || die 'cannot start redis-medic-config.timer'
 }
 
 sudoers_lines() {
@@ -250,6 +321,9 @@ sudoers_lines() {
     short=${short%.service}
     for verb in start stop restart reload reset-failed 'kill --kill-who=main --signal=SIGCONT'; do
         printf '%s ALL=(root) NOSETENV: NOPASSWD: /usr/bin/systemctl %s %s\n' "$user" "$verb" "$short"
+    done
+    for verb in diff restore; do
+        printf '%s ALL=(root) NOSETENV: NOPASSWD: %s %s %s\n' "$user" "$KEEPER" "$verb" "$short"
     done
     if [ "$allow_kill" = yes ]; then
         printf '%s ALL=(root) NOSETENV: NOPASSWD: /usr/bin/systemctl kill --kill-who=main --signal=SIGKILL %s\n' "$user" "$short"
@@ -315,6 +389,7 @@ remember
 mkdir -p "$ETC" && chmod 0755 "$ETC" || die "cannot make $ETC"
 make_user
 install_gate
+install_keeper
 install_sudoers
 install_key
 save_state

@@ -19,7 +19,8 @@ func runInstaller(t *testing.T, h *lab.Host, args string) (string, bool) {
 
 // state is everything on the host that the installer may touch, as one text.
 const state = `getent passwd autobot; id autobot 2>&1; cd /
-for f in etc/sudoers.d/redis-medic etc/redis-medic/gate.conf etc/redis-medic/host-package usr/local/sbin/redis-medic-gate home/autobot/.ssh/authorized_keys; do
+for f in etc/sudoers.d/redis-medic etc/redis-medic/gate.conf etc/redis-medic/host-package usr/local/sbin/redis-medic-gate usr/local/sbin/redis-medic-config \
+    etc/systemd/system/redis-medic-config.service etc/systemd/system/redis-medic-config.timer home/autobot/.ssh/authorized_keys; do
     ls -l --time-style=+ "$f" 2>&1 || continue; cat "$f"
 done`
 
@@ -28,7 +29,7 @@ func TestInstaller(t *testing.T) {
 	const key = "--key /opt/redis-medic-host/key.pub"
 
 	t.Run("a second run changes nothing", func(t *testing.T) {
-		unit := " --unit redis-server.service,/var/log/redis/redis-server.log,/var/lib/redis"
+		unit := " --unit redis-server.service,/var/log/redis/redis-server.log,/var/lib/redis --no-timer"
 		before := mustExec(t, h, state)
 		if out, ok := runInstaller(t, h, key+unit); !ok {
 			t.Fatal(out)
@@ -42,14 +43,17 @@ func TestInstaller(t *testing.T) {
 	})
 	t.Run("wrong input changes nothing and is named", func(t *testing.T) { checkBadInput(t, h) })
 	t.Run("options are applied", func(t *testing.T) {
-		if out, ok := runInstaller(t, h, key+" --without-gate --allow-kill --from 10.77.0.0/16"); !ok {
+		config := " --unit redis-server.service,-,-,/etc/redis/other.conf"
+		if out, ok := runInstaller(t, h, key+config+" --without-gate --allow-kill --from 10.77.0.0/16"); !ok {
 			t.Fatal(out)
 		}
 		if out, _, code := remote(t, dial(t, h), "sudo -n systemctl restart redis-server && echo done"); code != 0 || out != "done\n" {
 			t.Errorf("without the gate: exit %d, %q", code, out)
 		}
 		got := mustExec(t, h, state)
-		for _, part := range []string{`restrict,from="10.77.0.0/16" ssh-ed25519`, "--signal=SIGKILL redis-server"} {
+		for _, part := range []string{`restrict,from="10.77.0.0/16" ssh-ed25519`, "--signal=SIGKILL redis-server",
+			"\nconfig redis-server.service /etc/redis/other.conf\n", "NOPASSWD: /usr/local/sbin/redis-medic-config restore redis-server\n",
+			"ExecStart=-/usr/local/sbin/redis-medic-config snapshot redis-server\n", "OnUnitActiveSec=1min"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("%q is not there:\n%s", part, got)
 			}
@@ -59,13 +63,17 @@ func TestInstaller(t *testing.T) {
 		}
 	})
 	t.Run("uninstall removes everything, twice", func(t *testing.T) {
+		mustExec(t, h, "install -d -m 0700 /var/lib/redis-medic-host/x.service; cd /var/lib/redis-medic-host/x.service; touch good.conf lock rejected-20260101T000000Z.conf")
 		for range 2 {
 			mustExec(t, h, "sh /opt/redis-medic-host/uninstall.sh")
 		}
 		left := mustExec(t, h, "getent passwd autobot || :; ls -d /home/autobot /etc/redis-medic /etc/sudoers.d/redis-medic* "+
-			"/usr/local/sbin/redis-medic-gate 2>/dev/null || :; visudo -c >/dev/null")
+			"/usr/local/sbin/redis-medic-* /etc/systemd/system/redis-medic-* /etc/systemd/system/timers.target.wants/redis-medic-* 2>/dev/null || :; visudo -c >/dev/null")
 		if left != "" {
 			t.Errorf("left behind: %s", left)
+		}
+		if left := mustExec(t, h, "find /var/lib/redis-medic-host -type f; rm -r /var/lib/redis-medic-host"); left != "/var/lib/redis-medic-host/x.service/rejected-20260101T000000Z.conf" {
+			t.Errorf("of what was kept of configurations only what was rejected stays, not %q", left)
 		}
 	})
 	t.Run("an account of somebody else stays theirs", func(t *testing.T) {
@@ -110,6 +118,7 @@ useradd --shell /usr/sbin/nologin noshell`)
 		{key + "--unit 'a b.service'", "not a plain unit name"},
 		{key + "--unit redis-server.service,relative/path", "not a plain absolute path"},
 		{key + "--unit redis-server.service,/var/../etc/shadow", "not a plain absolute path"},
+		{key + "--unit 'redis-server.service,-,-,/etc/redis/redis conf'", "not a plain absolute path"},
 		{key + "--user root", "must not be root"},
 		{key + "--user 'a,b'", "not a plain account name"},
 		{key + "--user noshell", "needs a real one"},
@@ -141,6 +150,7 @@ func TestDocumentSudoers(t *testing.T) {
 	}
 	for _, command := range []string{
 		"sudo -n systemctl reset-failed redis-server", "sudo -n systemctl kill --kill-who=main --signal=SIGKILL redis-server",
+		"sudo -n /usr/local/sbin/redis-medic-config restore redis-server", "sudo -n /usr/local/sbin/redis-medic-config diff redis-server",
 	} {
 		if stdout, stderr, code := remote(t, client, command); code != 1 || !strings.Contains(stderr, "a password is required") {
 			t.Errorf("%s: exit %d, %q, %q; want a refusal by sudo", command, code, stdout, stderr)

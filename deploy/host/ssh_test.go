@@ -181,6 +181,9 @@ func checkVerbs(t *testing.T, h *lab.Host, client *ssh.Client) {
 	want("v1 redis-log"+unit+" 5", "Ready to accept connections")
 	want("v1 listeners"+unit, `users:(("redis-server",pid=`+pid)
 	want("v1 disk"+unit, "/var/lib/redis")
+	if _, stderr, code := remote(t, client, "v1 config-diff"+unit); code != 3 || !strings.Contains(stderr, "no last known good") {
+		t.Errorf("config-diff without a snapshot: exit %d, %q", code, stderr)
+	}
 	checkBus(t, client)
 }
 

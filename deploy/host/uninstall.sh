@@ -41,6 +41,18 @@ if [ -n "$user" ] && entry=$(getent passwd "$user"); then
     fi
 fi
 
-rm -f /usr/local/sbin/redis-medic-gate "$ETC/gate.conf" "$STATE"
+if [ -e /etc/systemd/system/redis-medic-config.timer ]; then
+    systemctl disable --now --quiet redis-medic-config.timer
+    rm -f /etc/systemd/system/redis-medic-config.timer /etc/systemd/system/redis-medic-config.service
+    systemctl daemon-reload
+fi
+# The snapshots go, as they hold passwords. A rejected file is somebody's work, and there may be no other copy.
+if [ -d /var/lib/redis-medic-host ]; then
+    find /var/lib/redis-medic-host -depth ! -type d ! -name 'rejected-*.conf' -delete
+    find /var/lib/redis-medic-host -depth -type d -empty -delete
+    [ ! -d /var/lib/redis-medic-host ] || say 'kept rejected configuration files in /var/lib/redis-medic-host'
+fi
+
+rm -f /usr/local/sbin/redis-medic-gate /usr/local/sbin/redis-medic-config "$ETC/gate.conf" "$STATE"
 [ -d "$ETC" ] && rmdir --ignore-fail-on-non-empty "$ETC"
 say 'done'

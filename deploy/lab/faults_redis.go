@@ -166,6 +166,14 @@ func (r *Redis) FixConfig(ctx context.Context) error {
 	return err
 }
 
+// Snapshot lets the host package keep the configuration as the last known good one now, without waiting for its timer. It fails when
+// the running process was not started from the file as it is.
+func (r *Redis) Snapshot(ctx context.Context) error {
+	unit := strings.TrimSuffix(r.Unit, ".service")
+	_, err := r.host.Exec(ctx, "redis-medic-config snapshot-now "+quote(unit))
+	return err
+}
+
 // TakePort stops Redis and lets another program (nc) listen on its port; then it starts the unit, which fails until systemd gives up.
 func (r *Redis) TakePort(ctx context.Context) error {
 	if err := r.Stop(ctx); err != nil {

@@ -35,6 +35,8 @@ type Options struct {
 	DocumentSudoers bool
 	// ForbidKill leaves the sudo line for SIGKILL away, as the installer does by default.
 	ForbidKill bool
+	// SnapshotTimer lets the host keep good configurations by itself, as the installer does by default. Without it only Snapshot does.
+	SnapshotTimer bool
 	// Instances are Redis servers beside redis-server.service, each as unit redis-server@NAME.service.
 	Instances []Instance
 	// Keep lets the host live on after this process; Attach and Down, or the lab command, end it.

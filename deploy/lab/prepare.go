@@ -219,6 +219,9 @@ func (h *Host) installScript(opts Options) string {
 	if !opts.ForbidKill {
 		args = append(args, "--allow-kill")
 	}
+	if !opts.SnapshotTimer {
+		args = append(args, "--no-timer")
+	}
 	for _, r := range h.Servers {
 		args = append(args, "--unit", strings.Join([]string{r.Unit, r.LogFile, r.DataDir}, ","))
 	}

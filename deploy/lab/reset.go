@@ -18,6 +18,9 @@ func chownLike(path string, st os.FileInfo) error {
 // savedDir holds the host's state as it was when it was ready.
 const savedDir = "/opt/lab-saved"
 
+// configsDir holds what the host package keeps of configurations.
+const configsDir = "/var/lib/redis-medic-host"
+
 // saveState copies what faults change.
 const saveState = `
 mkdir -p ` + savedDir + `
@@ -57,7 +60,7 @@ systemctl daemon-reload
 systemctl kill --signal=SIGKILL ` + all + ` 2>/dev/null || :
 systemctl stop ` + all + `
 systemctl reset-failed
-rm -rf /etc/redis /etc/ssh /etc/sudoers.d /home/` + labUser + `/.ssh
+rm -rf ` + configsDir + ` /etc/redis /etc/ssh /etc/sudoers.d /home/` + labUser + `/.ssh
 cp -a ` + savedDir + `/redis ` + savedDir + `/ssh ` + savedDir + `/sudoers.d /etc/
 cp -a ` + savedDir + `/home-ssh /home/` + labUser + `/.ssh
 find /var/lib/redis -mindepth 1 -delete

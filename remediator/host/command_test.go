@@ -72,6 +72,14 @@ func TestCommandFailures(t *testing.T) {
 		{"bus down", host.VerbShow, reply("Failed to connect to bus: No such file or directory\n", 1), health.ClassCommand, "bus is down"},
 		{"bus down, is-active", host.VerbIsActive, reply("Failed to connect to bus: No such file or directory\n", 1), health.ClassCommand, "bus is down"},
 		{"sudo missing", host.VerbStart, reply("sh: 1: sudo: not found\n", 127), health.ClassCommand, "missing"},
+		{"helper missing", host.VerbConfigRestore, reply("sudo: /usr/local/sbin/redis-medic-config: command not found\n", 1), health.ClassCommand, "missing"},
+		{"no sudo line for the helper", host.VerbConfigDiff, reply("sudo: a password is required\n", 1), health.ClassDenied, "refused"},
+		{"no snapshot", host.VerbConfigDiff, reply("redis-medic-config: redis-server.service: there is no last known good configuration\n", 3), health.ClassCommand, "no last known good"},
+		{"no difference", host.VerbConfigRestore, reply("x\n", 4), health.ClassCommand, "already"},
+		{"unit runs", host.VerbConfigRestore, reply("x\n", 5), health.ClassCommand, "not down"},
+		{"another role", host.VerbConfigRestore, reply("x\n", 7), health.ClassCommand, "a person has to decide"},
+		{"restore failed", host.VerbConfigRestore, reply("redis-medic-config: cannot replace /etc/redis/redis.conf\n", 1), health.ClassCommand, "failed on the host"},
+		{"another verb's exit code", host.VerbStart, reply("x\n", 3), health.ClassCommand, "failed on the host"},
 		{"shell is nologin", host.VerbShow, reply("This account is currently not available.\n", 1), health.ClassAuth, "log in"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,6 +18,16 @@ var deniedWords = []string{
 	"interactive authentication required", "access denied", "permission denied", "insufficient permissions",
 }
 
+// keeperWords say what the exit codes of redis-medic-config mean. sudo's own is 1.
+var keeperWords = map[int]string{
+	2: "the host keeps no configuration of this unit",
+	3: "the host has no last known good configuration",
+	4: "the configuration is the last known good one already",
+	5: "the unit is not down, so its configuration is left alone",
+	6: "the host does not know the unit's configuration file",
+	7: "the last known good configuration differs in role, data or access, so a person has to decide",
+}
+
 // judge says whether a command that ended failed, by the rules of its verb.
 func (c *Client) judge(verb Verb, r Result) *Error {
 	if r.ExitCode == 0 {
@@ -26,6 +36,9 @@ func (c *Client) judge(verb Verb, r Result) *Error {
 			return c.judged(health.ClassDenied, "the journal shows nothing of the unit; our user on the host may not be allowed to read it", r)
 		}
 		return nil
+	}
+	if words := keeperWords[r.ExitCode]; words != "" && (verb == VerbConfigDiff || verb == VerbConfigRestore) {
+		return c.judged(health.ClassCommand, words, r)
 	}
 	switch {
 	case verb == VerbIsActive && isUnitState(strings.TrimSpace(r.Stdout)):
@@ -36,7 +49,7 @@ func (c *Client) judge(verb Verb, r Result) *Error {
 		return c.judged(health.ClassAuth, "our user on the host may not log in", r)
 	case strings.Contains(r.Stderr, "Failed to connect to bus"):
 		return c.judged(health.ClassCommand, "systemd on the host cannot be asked: its bus is down", r)
-	case r.ExitCode == 127:
+	case r.ExitCode == 127, strings.HasPrefix(r.Stderr, "sudo: ") && strings.Contains(r.Stderr, "command not found"):
 		return c.judged(health.ClassCommand, "a program that the command needs is missing on the host", r)
 	default:
 		return c.judged(health.ClassCommand, "the command failed on the host", r)

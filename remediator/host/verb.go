@@ -34,20 +34,27 @@ const (
 	VerbListeners   Verb = "listeners"    // listening TCP sockets with their owners
 	VerbDisk        Verb = "disk"         // free space and inodes of Redis's folders
 	VerbBus         Verb = "bus"          // systemd-stdio-bridge: the system D-Bus over the session
+	// The last known good configuration, which the host keeps by itself. Both print a unified diff without secrets; a refusal is
+	// of class command and says why.
+	VerbConfigDiff    Verb = "config-diff"    // how the present configuration differs from it, and whether it could be put back
+	VerbConfigRestore Verb = "config-restore" // put it back; only while the unit is down
 )
+
+// keeper is the program of the host package that keeps and puts back configurations.
+const keeper = "/usr/local/sbin/redis-medic-config"
 
 // Verbs lists every Verb.
 func Verbs() []Verb {
 	return []Verb{
 		VerbShow, VerbIsActive, VerbStart, VerbStop, VerbRestart, VerbReload, VerbResetFailed, VerbContinue, VerbKill,
-		VerbJournal, VerbRedisLog, VerbProcState, VerbListeners, VerbDisk, VerbBus,
+		VerbJournal, VerbRedisLog, VerbProcState, VerbListeners, VerbDisk, VerbBus, VerbConfigDiff, VerbConfigRestore,
 	}
 }
 
 // Changes reports whether a verb changes the host. Such a verb needs a durable intent first.
 func (v Verb) Changes() bool {
 	switch v {
-	case VerbStart, VerbStop, VerbRestart, VerbReload, VerbResetFailed, VerbContinue, VerbKill:
+	case VerbStart, VerbStop, VerbRestart, VerbReload, VerbResetFailed, VerbContinue, VerbKill, VerbConfigRestore:
 		return true
 	default:
 		return false
@@ -157,6 +164,8 @@ func (c Command) Argv() ([]string, error) {
 		return diskArgv(c.Unit), nil
 	case VerbBus:
 		return []string{"systemd-stdio-bridge"}, nil
+	case VerbConfigDiff, VerbConfigRestore:
+		return []string{"sudo", "-n", keeper, strings.TrimPrefix(string(c.Verb), "config-"), short}, nil
 	}
 	return nil, fmt.Errorf("%w: unknown verb %q", ErrInvalidCommand, c.Verb)
 }

@@ -54,6 +54,8 @@ func plain(words []string) (host.Command, bool) {
 		{"sudo -n systemctl kill --kill-who=main --signal=SIGCONT ", host.VerbContinue},
 		{"sudo -n systemctl kill --kill-who=main --signal=SIGKILL ", host.VerbKill},
 		{"sudo -n ss -Hltnp", host.VerbListeners},
+		{"sudo -n /usr/local/sbin/redis-medic-config diff ", host.VerbConfigDiff},
+		{"sudo -n /usr/local/sbin/redis-medic-config restore ", host.VerbConfigRestore},
 		{"df --output=", host.VerbDisk},
 		{"systemd-stdio-bridge", host.VerbBus},
 	} {
