@@ -78,7 +78,8 @@ func TestParseRedisLog(t *testing.T) {
 		"12345:X 23 Nov 2026 19:00:03.000 - verbose words\n" +
 		"*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\n" +
 		">>> 'bogus yes'\n" +
-		"12345:M 99 Nov 2026 19:00:03.000 * no such day\n"
+		"12345:M 99 Nov 2026 19:00:03.000 * no such day\n" +
+		"12345:M 23 Nov 2026 19:00:04.000 # Can't save in background: fork: Cannot allocate memory\n"
 	want := []host.LogEntry{
 		{Time: at("18:00:00.123"), Level: host.LogInfo, Message: "Ready to accept connections"},
 		{Time: at("18:00:01.000"), Level: host.LogInfo, Message: "oO0OoO0OoO0Oo Redis is starting"},
@@ -87,6 +88,7 @@ func TestParseRedisLog(t *testing.T) {
 		{Time: at("18:00:03.000"), Level: host.LogError, Message: "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***"},
 		{Time: at("18:00:03.000"), Level: host.LogInfo, Message: ">>> 'bogus yes'"},
 		{Time: at("18:00:03.000"), Level: host.LogInfo, Message: "no such day"},
+		{Time: at("18:00:04.000"), Level: host.LogWarning, Message: "Can't save in background: fork: Cannot allocate memory"},
 	}
 	for i := range want {
 		want[i].Source = host.SourceRedis
