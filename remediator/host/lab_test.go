@@ -122,6 +122,7 @@ func labSuite(t *testing.T, opts lab.Options) {
 		{"acts", labActs},
 		{"watch sees a crash", labCrash},
 		{"logs and facts", labFacts},
+		{"configuration", labConfig},
 		{"sudo taken away", labNoSudo},
 		{"sshd stopped", labSSHDown},
 		{"sshd frozen", labSSHFrozen},
@@ -264,4 +265,44 @@ func labFacts(t *testing.T, h *lab.Host) {
 	if p, err := fleet.ProcState(t.Context(), "redis"); err != nil || p.Stopped() {
 		t.Errorf("continued process %+v, %v", p, err)
 	}
+}
+
+// labConfig asks for the last known good configuration: of a host that has none, of one that has, and of one without the program.
+func labConfig(t *testing.T, h *lab.Host) {
+	fleet := labFleet(t, h)
+	ask := func(verb host.Verb, class health.ErrorClass, words string) {
+		t.Helper()
+		res, err := fleet.Run(t.Context(), "redis", verb, 0)
+		var e *host.Error
+		if !errors.As(err, &e) || e.Class != class || !strings.Contains(e.Public, words) {
+			t.Errorf("%s: %+v, %v; want %s with %q", verb, res, err, class, words)
+		}
+	}
+	if h.Access == lab.AccessDocument {
+		ask(host.VerbConfigDiff, health.ClassDenied, "refused")
+		ask(host.VerbConfigRestore, health.ClassDenied, "refused")
+		return
+	}
+	ask(host.VerbConfigDiff, health.ClassCommand, "no last known good")
+	ask(host.VerbConfigRestore, health.ClassCommand, "not down")
+	do(t, "snapshot", h.Snapshot)
+	ask(host.VerbConfigDiff, health.ClassCommand, "already")
+	do(t, "append", func(ctx context.Context) error { return h.AppendConfig(ctx, "maxmemroy 1gb") })
+	if res, err := fleet.Run(t.Context(), "redis", host.VerbConfigDiff, 0); err != nil || !strings.Contains(res.Stdout, "\n+maxmemroy 1gb\n") {
+		t.Errorf("diff: %q, %v", res.Stdout, err)
+	}
+	do(t, "stop", h.Stop)
+	if res, err := fleet.Run(t.Context(), "redis", host.VerbConfigRestore, 0); err != nil || !strings.Contains(res.Stdout, "\n+maxmemroy 1gb\n") {
+		t.Errorf("restore: %q, %v", res.Stdout, err)
+	}
+	do(t, "start", h.Start)
+	do(t, "take the program away", func(ctx context.Context) error {
+		_, err := h.Exec(ctx, "mv /usr/local/sbin/redis-medic-config /srv/")
+		return err
+	})
+	ask(host.VerbConfigRestore, health.ClassCommand, "missing")
+	do(t, "put it back", func(ctx context.Context) error {
+		_, err := h.Exec(ctx, "mv /srv/redis-medic-config /usr/local/sbin/")
+		return err
+	})
 }
