@@ -65,10 +65,10 @@ type pattern struct {
 // patterns stand in the order of trust: a config error ends Redis before anything else can go wrong. The words are those of
 // Redis 6 and 7 (config.c, server.c, rdb.c, aof.c) and systemd 252.
 var patterns = []pattern{
-	{PortInUse, regexp.MustCompile(`(?i)bind: address already in use|failed listening on port .*aborting`), "another process holds the port",
+	{PortInUse, regexp.MustCompile(`(?i)bind: address already in use`), "another process holds the port",
 		"stop the process that holds the port, or change the port; it is never killed automatically", true},
-	{BadBind, regexp.MustCompile(`(?i)bind: cannot assign requested address|could not create server tcp listening socket.*(unknown|not known|invalid)`),
-		"Redis cannot listen on the address that its configuration names", "correct the bind directive in redis.conf", true},
+	{BadBind, regexp.MustCompile(`(?i)bind: cannot assign requested address|could not create server tcp listening socket|failed listening on port`),
+		"Redis cannot listen on the address and port that its configuration names", "correct bind and port in redis.conf", true},
 	{CorruptData, regexp.MustCompile(`(?i)bad file format reading the append only file|short read or oom loading db|wrong signature trying to load|internal error in rdb reading|unexpected end of file reading the append only file|rdb crc error|unrecoverable error reading`),
 		"a data file cannot be read", "copy the data folder first; then use redis-check-rdb or redis-check-aof", true},
 	{DiskFull, regexp.MustCompile(`(?i)no space left on device|disk quota exceeded`), "the disk is full", "free disk space", true},

@@ -33,8 +33,10 @@ func TestClassify(t *testing.T) {
 		{"port taken", Evidence{Unit: loaded, Holder: "python3 (pid 4711)", RedisLog: []string{
 			"Warning: Could not create server TCP listening socket 10.77.1.2:6379: bind: Address already in use", "Failed listening on port 6379 (TCP), aborting.",
 		}}, PortInUse, true, "python3 (pid 4711)"},
-		{"port taken, holder not known", Evidence{Unit: loaded, RedisLog: []string{"Failed listening on port 6379 (TCP), aborting."}}, PortInUse, true, "another process"},
-		{"address not of this host", Evidence{Unit: loaded, RedisLog: []string{"Warning: Could not create server TCP listening socket 10.9.9.9:6379: bind: Cannot assign requested address"}}, BadBind, true, "listen"},
+		{"port taken, holder not known", Evidence{Unit: loaded, RedisLog: []string{
+			"Warning: Could not create server TCP listening socket *:6379: bind: Address already in use", "Failed listening on port 6379 (TCP), aborting."}}, PortInUse, true, "another process"},
+		{"address not of this host", Evidence{Unit: loaded, RedisLog: []string{"Warning: Could not create server TCP listening socket 10.9.9.9:6379: bind: Cannot assign requested address",
+			"Failed listening on port 6379 (TCP), aborting."}}, BadBind, true, "listen"},
 		{"broken AOF", Evidence{Unit: loaded, RedisLog: []string{"Bad file format reading the append only file appendonly.aof.1.incr.aof: make a backup of your AOF file, then use ./redis-check-aof --fix <filename>"}}, CorruptData, true, "data file"},
 		{"broken RDB", Evidence{Unit: loaded, RedisLog: []string{"Wrong signature trying to load DB from file"}}, CorruptData, true, "data file"},
 		{"disk full", Evidence{Unit: loaded, RedisLog: []string{"Can't create or open the append-only dir appendonlydir: No space left on device"}}, DiskFull, true, "disk"},
