@@ -23,6 +23,7 @@ const verifyEvery = 100 * time.Millisecond
 var verbs = map[ladder.Act]host.Verb{
 	ladder.Continue: host.VerbContinue, ladder.Reload: host.VerbReload, ladder.ResetFailed: host.VerbResetFailed,
 	ladder.Start: host.VerbStart, ladder.Restart: host.VerbRestart, ladder.Kill: host.VerbKill,
+	ladder.RestoreConfig: host.VerbConfigRestore,
 }
 
 // actResult is what came of the acts of one rung, as far as the commands tell. The unit's state tells more.
@@ -32,6 +33,7 @@ type actResult struct {
 	act      ladder.Act
 	class    health.ErrorClass
 	output   string // of the failing command; for the audit record only
+	restored *configChange
 }
 
 // denied reports a refusal that trying again cannot change.
@@ -73,6 +75,10 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 	}
 	if r.actions.Err() != nil {
 		return time.Second // shutting down: the next process goes on from observation
+	}
+	if res.act == ladder.RestoreConfig {
+		r.keepFinding(u, in.Finding) // no start was tried, so the diagnosis stands
+		return 0
 	}
 	r.diagnose(ctx, u, took)
 	return 0
@@ -165,6 +171,9 @@ func (r *Remediator) perform(ctx context.Context, u *unit, acts []ladder.Act) ac
 		res, err := r.performOne(ctx, u, a)
 		if err == nil {
 			out.exitCode = res.ExitCode
+			if a == ladder.RestoreConfig {
+				out.restored = r.configRestored(u, res.Stdout)
+			}
 			continue
 		}
 		class := host.ClassOf(err)
@@ -256,11 +265,16 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	rec.EventType, rec.Incident, rec.Level, rec.Reason = "auto_recovery", id, string(d.Rung), text
 	rec.Security.SSHKeyUsed = d.Acts[0] != ladder.KillScript
 	rec.Result = audit.Result{Success: ok, Duration: took.Seconds(), ExitCode: exitCode(res.exitCode), Error: cause}
+	rec.Details = res.restored.evidence()
 	if u.svc.RevealOutput && res.output != "" {
-		rec.Details = map[string]string{"output": res.output}
+		if rec.Details == nil {
+			rec.Details = map[string]string{}
+		}
+		rec.Details["output"] = res.output
 	}
 	r.auditQuietly(ctx, rec)
-	r.stepDone(ctx, u, Step{Kind: "outcome", Level: string(d.Rung), Act: actWords(d.Acts), Result: result, Code: string(res.class), Text: text, Took: took.Seconds()})
+	r.stepDone(ctx, u, Step{Kind: "outcome", Level: string(d.Rung), Act: actWords(d.Acts), Result: result, Code: string(res.class), Text: text, Took: took.Seconds(),
+		Evidence: res.restored.evidence()})
 	if !ok {
 		r.metrics.recoveries.WithLabelValues(u.svc.ID, string(d.Rung), "failure").Inc()
 		r.recoveryEvent(u, string(d.Rung), "failed", text)
@@ -302,11 +316,14 @@ func (r *Remediator) diagnose(ctx context.Context, u *unit, took time.Duration) 
 	}
 	f := diagnose.Classify(r.gather(ctx, u, o.Unit.Unit, took))
 	found := &ladder.Finding{Code: string(f.Cause), Text: f.Text, Advice: f.Advice, Permanent: f.Permanent}
+	evidence := map[string]string{"result": o.Unit.Unit.Result, "exit_status": strconv.Itoa(o.Unit.Unit.ExecMainStatus)}
+	if f.Cause == diagnose.ConfigError {
+		found.Restorable = r.restorable(ctx, u, evidence)
+	}
 	u.mu.Lock()
 	u.incident.Climbed.Finding = found
 	u.incident.Cause, u.incident.CauseText = string(f.Cause), f.Text
 	u.mu.Unlock()
-	evidence := map[string]string{"result": o.Unit.Unit.Result, "exit_status": strconv.Itoa(o.Unit.Unit.ExecMainStatus)}
 	if f.Proof != "" {
 		evidence["proof"] = f.Proof
 	}

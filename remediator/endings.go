@@ -115,6 +115,7 @@ func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
 		u.incident.Status, u.incident.Cause, u.incident.CauseText = IncidentManual, d.Code, d.Text
 		u.incident.Level = string(ladder.Top)
 	}
+	restored := u.restoredWords()
 	u.mu.Unlock()
 	if already {
 		return
@@ -123,10 +124,10 @@ func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
 	for _, s := range d.Skipped {
 		r.note(u, Step{Kind: "skipped", Level: string(s.Rung), Code: s.Code, Text: s.Text})
 	}
-	r.stepDone(ctx, u, Step{Kind: "closed", Level: string(ladder.Top), Code: d.Code, Result: "failure", Text: "manual intervention required: " + withAdvice(d)})
+	r.stepDone(ctx, u, Step{Kind: "closed", Level: string(ladder.Top), Code: d.Code, Result: "failure", Text: "manual intervention required: " + withAdvice(d) + restored})
 	r.auditDecision(ctx, u, "manual_intervention_required", d)
 	r.recoveryEvent(u, string(ladder.Top), "manual_intervention_required", d.Text)
-	r.tell(u, NoticeManual, string(ladder.Top), "Manual intervention required: Redis "+u.svc.ID, withAdvice(d))
+	r.tell(u, NoticeManual, string(ladder.Top), "Manual intervention required: Redis "+u.svc.ID, withAdvice(d)+restored)
 }
 
 // window is how long health must stay good after a rung.
@@ -153,15 +154,15 @@ func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, ru
 		}
 	}
 	looping := breaker.Looping(u.mem.Recoveries, u.svc.Ladder.LoopRecoveries, u.svc.Ladder.LoopWindow, now)
-	opened := u.incident.OpenedAt
+	opened, restored := u.incident.OpenedAt, u.restoredWords()
 	u.mu.Unlock()
 	r.metrics.recoveries.WithLabelValues(u.svc.ID, string(rung), "success").Inc()
 	r.metrics.outage.WithLabelValues(u.svc.ID).Observe(now.Sub(opened).Seconds())
 	r.undegrade(u, now)
-	r.stepDone(ctx, u, Step{Kind: "verified", Level: string(rung), Result: "success", Text: "Redis answers PONG again", Evidence: seen(in)})
-	r.recoveryEvent(u, string(rung), "success", "Redis service recovered automatically")
+	r.stepDone(ctx, u, Step{Kind: "verified", Level: string(rung), Result: "success", Text: "Redis answers PONG again" + restored, Evidence: seen(in)})
+	r.recoveryEvent(u, string(rung), "success", "Redis service recovered automatically"+restored)
 	r.tell(u, NoticeRecovered, string(rung), "Redis "+u.svc.ID+" is back ("+string(rung)+")",
-		fmt.Sprintf("It answers PONG again %.1f s after the alert was received.", now.Sub(opened).Seconds()))
+		fmt.Sprintf("It answers PONG again %.1f s after the alert was received.", now.Sub(opened).Seconds())+restored)
 	if looping {
 		r.latchOff(ctx, u, ladder.Decision{Code: "recovery_loop", Rung: ladder.Top,
 			Text:   fmt.Sprintf("%d recoveries in %s: it keeps failing", u.svc.Ladder.LoopRecoveries, u.svc.Ladder.LoopWindow),

@@ -71,6 +71,7 @@ type climbed struct {
 	WatchUntil  time.Time           `json:"watch_until,omitzero"`
 	Credited    int                 `json:"credited,omitempty"` // attempts at the last recovery: it is not counted twice
 	LastCode    string              `json:"last_code,omitempty"`
+	Restored    string              `json:"restored,omitempty"` // where the rejected configuration is kept, when a good one was put back
 }
 
 // incidentDoc is an incident as stored.

@@ -56,6 +56,19 @@ func (b *board) kinds() []string {
 	return out
 }
 
+// texts are those of the notices of one kind.
+func (b *board) texts(kind NoticeKind) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for _, n := range b.got {
+		if n.Kind == kind {
+			out = append(out, n.Text)
+		}
+	}
+	return out
+}
+
 func telling(to *board) func(*Options) {
 	return func(o *Options) {
 		o.Notifier = to

@@ -39,7 +39,8 @@ type world struct {
 	block     chan struct{}                    // a changing verb waits for it to be closed
 	script    error
 	starts    int
-	secured   bool // evidence was taken before the first command
+	goodDiff  string // what the last known good configuration differs in; empty: the host has none
+	secured   bool   // evidence was taken before the first command
 }
 
 func newWorld() *world {
@@ -118,6 +119,8 @@ func (w *world) Run(ctx context.Context, _ string, v host.Verb, _ int) (host.Res
 		return host.Result{Stdout: w.redisLog}, nil
 	case host.VerbListeners:
 		return host.Result{Stdout: w.listeners}, nil
+	case host.VerbConfigDiff:
+		return w.configDiff(v, 3)
 	case host.VerbDisk:
 		w.secured = len(w.commands) == 0
 		return host.Result{Stdout: "Mounted on 1B-blocks Avail Inodes IFree\n/ 1000 400 10 5\n"}, nil
@@ -153,10 +156,20 @@ func (w *world) Run(ctx context.Context, _ string, v host.Verb, _ int) (host.Res
 		if w.unit.ActiveState == "failed" {
 			w.unit.ActiveState, w.unit.NRestarts = "inactive", 0
 		}
+	case host.VerbConfigRestore:
+		return w.configDiff(v, 3)
 	case host.VerbContinue:
 		w.reply, w.proc = health.ReplyPong, 'S'
 	}
 	return host.Result{}, nil
+}
+
+// configDiff answers for the last known good configuration.
+func (w *world) configDiff(v host.Verb, code int) (host.Result, error) {
+	if w.goodDiff == "" {
+		return host.Result{ExitCode: code}, &host.Error{Class: health.ClassCommand, Verb: v, Public: "the host has no last known good configuration", Cause: errors.New("x")}
+	}
+	return host.Result{Stdout: w.goodDiff}, nil
 }
 
 func commandFailed(class health.ErrorClass) func(*world) error {
@@ -216,6 +229,7 @@ func service(id string) Service {
 				ladder.Standard: {Enabled: true, Timeout: 30 * time.Second}, ladder.Hard: {Enabled: true, Timeout: 45 * time.Second}},
 			MaxAttempts: 3, RetryDelay: 10 * time.Second, Backoff: 2, MaxStarts: 3, StartWindow: 10 * time.Second,
 			LoopRecoveries: 3, LoopWindow: 5 * time.Minute, HungPatience: 15 * time.Second, StopPatience: 45 * time.Second, LoadPatience: time.Minute,
+			RestoreConfig: true,
 		},
 		Breaker:   breaker.Settings{Enabled: true, FailureThreshold: 5, OpenFor: 300 * time.Second, HalfOpenTrials: 1},
 		Stability: 10 * time.Second, StabilityHard: time.Minute, OperationTimeout: 30 * time.Second,

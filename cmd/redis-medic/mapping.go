@@ -140,7 +140,7 @@ func recoveryOf(s config.Service) remediator.Service {
 			MaxStarts: maxStarts, StartWindow: startWindow,
 			LoopRecoveries: ar.LoopGuard.Recoveries, LoopWindow: ar.LoopGuard.Window,
 			HungPatience: ar.HungPatience, StopPatience: ar.StopPatience, LoadPatience: ar.LoadPatience,
-			AcceptDataLoss: ar.Strategies.Force.AcceptDataLoss,
+			AcceptDataLoss: ar.Strategies.Force.AcceptDataLoss, RestoreConfig: ar.RestoreLastGoodConfig,
 		},
 		Breaker: breaker.Settings{
 			Enabled: ar.CircuitBreaker.Enabled, FailureThreshold: ar.CircuitBreaker.FailureThreshold, OpenFor: ar.CircuitBreaker.Timeout,

@@ -12,6 +12,10 @@ const defaultTimeout = 30 * time.Second
 // climb takes the first rung whose precondition holds and that this incident has not tried. Rungs that cannot help are
 // skipped, each with its reason: a start of an active unit, for one, "succeeds" without doing anything.
 func climb(in Input, set Settings) Decision {
+	if restorable(in, set) {
+		return Decision{Kind: Climb, Rung: Hard, Acts: []Act{RestoreConfig, ResetFailed, Start}, Timeout: timeout(set, Hard), Code: "restore_config",
+			Text: "put the last known good configuration back and start the unit: " + in.Finding.Text}
+	}
 	var skipped []Skip
 	for _, r := range Rungs() {
 		if r == Top {
@@ -32,6 +36,15 @@ func climb(in Input, set Settings) Decision {
 	d := critical("no_rung_left", "no rung of the ladder can help any more", "look at the evidence and repair it by hand")
 	d.Skipped = skipped
 	return *d
+}
+
+// restorable reports whether the configuration is what keeps the unit down, and may be put back: once in an incident, within its
+// attempts, and never against the host's refusal.
+func restorable(in Input, set Settings) bool {
+	f, u := in.Finding, in.Second.Unit.Unit
+	return set.RestoreConfig && set.Rungs[Hard].Enabled && f != nil && f.Permanent && f.Restorable && len(in.Attempts) > 0 && u.Down() &&
+		in.First.Unit.OK() && in.First.Unit.Unit.Down() && !in.Done[RestoreConfig] && !in.Denied[RestoreConfig] &&
+		(set.MaxAttempts <= 0 || len(done(in.Attempts)) < set.MaxAttempts)
 }
 
 func timeout(set Settings, r Rung) (t time.Duration) {

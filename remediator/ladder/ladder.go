@@ -36,6 +36,8 @@ const (
 	Start       Act = "start"
 	Restart     Act = "restart"
 	Kill        Act = "kill" // SIGKILL to the main process
+
+	RestoreConfig Act = "restore-config" // put the last known good configuration back
 )
 
 // Kind is what sort of decision was taken.
@@ -71,6 +73,7 @@ type Settings struct {
 	StopPatience   time.Duration // how long a stop may take before it counts as stuck
 	LoadPatience   time.Duration // how long LOADING may go without progress
 	AcceptDataLoss bool          // Force may lose unsaved changes
+	RestoreConfig  bool          // a proven config error may be answered with the last known good configuration
 }
 
 // Hold is the first hold in gate order, or none.
@@ -89,6 +92,8 @@ type Attempt struct {
 type Finding struct {
 	Code, Text, Advice string
 	Permanent          bool
+	// Restorable: it is an error of the configuration, and the host has a last known good one that differs from it.
+	Restorable bool
 }
 
 // Input is everything a decision rests on.
@@ -315,9 +320,9 @@ func gateSilence(in Input, set Settings) *Decision {
 }
 
 // gateDiagnosis stops after a start that failed for a reason that stays. The first start is always tried: the reason may have
-// been mended since.
-func gateDiagnosis(in Input, _ Settings) *Decision {
-	if in.Finding == nil || !in.Finding.Permanent || len(in.Attempts) == 0 || !in.Second.Unit.Unit.Down() {
+// been mended since. A configuration that can be put back is the way out, once in an incident.
+func gateDiagnosis(in Input, set Settings) *Decision {
+	if in.Finding == nil || !in.Finding.Permanent || len(in.Attempts) == 0 || !in.Second.Unit.Unit.Down() || restorable(in, set) {
 		return nil
 	}
 	return critical(in.Finding.Code, in.Finding.Text, in.Finding.Advice)
@@ -362,7 +367,7 @@ func gatePace(in Input, set Settings) *Decision {
 	if set.MaxAttempts > 0 && n >= set.MaxAttempts {
 		return critical("attempts_exhausted", "every attempt to bring it back failed", "look at the evidence and repair it by hand")
 	}
-	if n > 0 {
+	if n > 0 && !restorable(in, set) {
 		delay := float64(set.RetryDelay)
 		for range n - 1 {
 			delay *= max(set.Backoff, 1)

@@ -79,6 +79,8 @@ func info(change func(*health.Info)) func(*Input) {
 func TestNext(t *testing.T) {
 	force := settings()
 	force.Rungs[Force] = RungSettings{Enabled: true}
+	restoring := settings()
+	restoring.RestoreConfig = true
 	lossy := force
 	lossy.AcceptDataLoss = true
 	cases := []struct {
@@ -155,6 +157,15 @@ func TestNext(t *testing.T) {
 
 		{name: "a config error is tried once", in: with(look(health.ReplyRefused, failed), finding(true)), kind: Climb, code: "standard", acts: []Act{ResetFailed, Start}},
 		{name: "and not twice", in: with(look(health.ReplyRefused, failed), finding(true), attempts(time.Second, Standard)), kind: Critical, code: "config_error"},
+		{name: "nor where a good one could be put back, but that is switched off", in: with(look(health.ReplyRefused, failed), restorableFinding, attempts(time.Second, Standard)), kind: Critical, code: "config_error"},
+		{name: "a good config is put back at once", in: with(look(health.ReplyRefused, failed), restorableFinding, attempts(time.Second, Standard)), set: restoring, kind: Climb, code: "restore_config", acts: []Act{RestoreConfig, ResetFailed, Start}},
+		{name: "but not before a start has failed", in: with(look(health.ReplyRefused, failed), restorableFinding), set: restoring, kind: Climb, code: "standard", acts: []Act{ResetFailed, Start}},
+		{name: "and not where the host has none", in: with(look(health.ReplyRefused, failed), finding(true), attempts(time.Second, Standard)), set: restoring, kind: Critical, code: "config_error"},
+		{name: "and not twice in an incident", in: with(look(health.ReplyRefused, failed), restorableFinding, attempts(time.Second, Standard, Hard), func(in *Input) { in.Done[RestoreConfig] = true }), set: restoring, kind: Critical, code: "config_error"},
+		{name: "and not against the host's refusal", in: with(look(health.ReplyRefused, failed), restorableFinding, attempts(time.Second, Standard), func(in *Input) { in.Denied[RestoreConfig] = true }), set: restoring, kind: Critical, code: "config_error"},
+		{name: "and not beyond the attempts", in: with(look(health.ReplyRefused, failed), restorableFinding, attempts(time.Second, Soft, Soft, Standard)), set: restoring, kind: Critical, code: "config_error"},
+		{name: "and no empty master is started with it", in: with(look(health.ReplyRefused, failed), restorableFinding, attempts(time.Second, Standard), info(func(i *health.Info) { i.Replicas = 2 })), set: restoring, kind: Critical, code: "empty_master"},
+		{name: "and not while systemd is at work", in: with(look(health.ReplyRefused, health.Unit{ActiveState: "activating", SubState: "auto-restart"}), restorableFinding, attempts(time.Second, Standard)), set: restoring, kind: Wait, code: "unit_auto_restart"},
 		{name: "a passing cause may be tried again", in: with(look(health.ReplyRefused, failed), finding(false), attempts(time.Minute, Standard)), kind: Climb, code: "hard", acts: []Act{ResetFailed, Restart}},
 		{name: "an empty master is not started", in: with(look(health.ReplyRefused, stopped), info(func(i *health.Info) { i.Replicas = 2 })), kind: Critical, code: "empty_master"},
 		{name: "a persistent master is", in: with(look(health.ReplyRefused, stopped), info(func(i *health.Info) { i.Replicas, i.AOFOn = 2, true })), kind: Climb, code: "standard", acts: []Act{Start}},
@@ -201,6 +212,10 @@ func finding(permanent bool) func(*Input) {
 	}
 }
 
+func restorableFinding(in *Input) {
+	in.Finding = &Finding{Code: "config_error", Text: "bad directive", Permanent: true, Restorable: true}
+}
+
 func TestForceComesOnlyAfterAFailedRestart(t *testing.T) {
 	set := settings()
 	set.Rungs[Force], set.MaxAttempts = RungSettings{Enabled: true}, 5
@@ -240,6 +255,11 @@ func TestNextModel(t *testing.T) {
 		if rapid.Bool().Draw(rt, "info") {
 			in.LastInfo = &health.Info{At: now, Role: "master", UnsavedChanges: int64(rapid.IntRange(0, 2).Draw(rt, "unsaved"))}
 		}
+		set.RestoreConfig = rapid.Bool().Draw(rt, "restore")
+		in.Done[RestoreConfig] = rapid.Bool().Draw(rt, "restored")
+		if rapid.Bool().Draw(rt, "finding") {
+			in.Finding = &Finding{Code: "config_error", Permanent: rapid.Bool().Draw(rt, "permanent"), Restorable: rapid.Bool().Draw(rt, "restorable")}
+		}
 		if rapid.Bool().Draw(rt, "hold") {
 			in.Hold = &Hold{Code: "maintenance"}
 		}
@@ -263,6 +283,9 @@ func TestNextModel(t *testing.T) {
 			}
 			if (a == Start || a == Restart) && u.Unit.Transient() {
 				rt.Fatal("a second job while systemd is at work")
+			}
+			if a == RestoreConfig && (!set.RestoreConfig || in.Done[a] || in.Finding == nil || !in.Finding.Restorable || !u.Unit.Down()) {
+				rt.Fatal("a configuration is put back without leave, twice, or under a running unit")
 			}
 			if a == Start && (!u.Unit.Down() || !in.First.Unit.Unit.Down()) {
 				rt.Fatal("start of a unit that is not down")

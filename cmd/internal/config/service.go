@@ -142,11 +142,14 @@ type AutoRecovery struct {
 	// How long a stop may take before it counts as stuck.
 	StopPatience time.Duration `key:"stop_patience_seconds"`
 	// How long loading may go on without progress before it counts as stuck.
-	LoadPatience   time.Duration  `key:"load_patience_seconds"`
-	Strategies     Strategies     `key:"strategies"`
-	Notifications  Notifications  `key:"notifications"`
-	CircuitBreaker CircuitBreaker `key:"circuit_breaker"`
-	LoopGuard      LoopGuard      `key:"loop_guard"`
+	LoadPatience time.Duration `key:"load_patience_seconds"`
+	// When Redis does not start because of an error in its configuration, and the host keeps one that Redis ran with, put that one
+	// back, once, and start. The rejected file is kept on the host, and people are told. Needs the hard strategy.
+	RestoreLastGoodConfig bool           `key:"restore_last_good_config"`
+	Strategies            Strategies     `key:"strategies"`
+	Notifications         Notifications  `key:"notifications"`
+	CircuitBreaker        CircuitBreaker `key:"circuit_breaker"`
+	LoopGuard             LoopGuard      `key:"loop_guard"`
 }
 
 // Strategies are the rungs of the ladder, gentlest first.
