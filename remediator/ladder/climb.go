@@ -162,3 +162,31 @@ func tried(in Input, r Rung) bool {
 	}
 	return false
 }
+
+// done are the attempts that count: one that the host refused changed nothing, so nothing has to settle after it.
+func done(attempts []Attempt) []Attempt {
+	out := make([]Attempt, 0, len(attempts))
+	for _, a := range attempts {
+		if a.Result != "denied" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func within(times []time.Time, window time.Duration, now time.Time) int {
+	n := 0
+	for _, t := range times {
+		if now.Sub(t) < window {
+			n++
+		}
+	}
+	return n
+}
+
+func quoted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (“" + s + "”)"
+}
