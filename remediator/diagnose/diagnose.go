@@ -134,7 +134,7 @@ func configError(journal []string) (Finding, bool) {
 		case configAt.MatchString(l):
 			line = configAt.FindStringSubmatch(l)[1]
 		case configLine.MatchString(l):
-			directive = configLine.FindStringSubmatch(l)[1]
+			directive = withoutSecret(configLine.FindStringSubmatch(l)[1])
 		case directive != "" && complaint == "":
 			complaint = strings.TrimSpace(l)
 		}
@@ -151,6 +151,12 @@ func configError(journal []string) (Finding, bool) {
 	}
 	return Finding{ConfigError, text, "correct that line of redis.conf, then start the service", journal[at], true}, true
 }
+
+// secretLine matches a configuration line whose values may be passwords, also where the directive is misspelt.
+var secretLine = regexp.MustCompile(`(?i)^\s*(user\s+\S+|sentinel\s+\S*(?:pas|auth)\S*|\S*(?:pas|auth|secret|token|pwd)\S*)\s+\S.*$`)
+
+// withoutSecret keeps what names the directive and hides its values.
+func withoutSecret(line string) string { return secretLine.ReplaceAllString(line, "$1 [redacted]") }
 
 func withHolder(f Finding, e Evidence) Finding {
 	if f.Cause == PortInUse && e.Holder != "" {

@@ -85,3 +85,23 @@ func FuzzClassify(f *testing.F) {
 		}
 	})
 }
+
+// The line that Redis complains of may hold a password.
+func TestAConfigErrorShowsNoPassword(t *testing.T) {
+	for line, want := range map[string]string{
+		"requirepass canary extra":                  "requirepass [redacted]",
+		"requirepas canary":                         "requirepas [redacted]",
+		"MASTERAUTH canary x":                       "MASTERAUTH [redacted]",
+		"tls-key-file-pass canary x":                "tls-key-file-pass [redacted]",
+		"user ann on >canary +@nope":                "user ann [redacted]",
+		"sentinel auth-pass mine canary x":          "sentinel auth-pass [redacted]",
+		"maxmemroy 1gb":                             "maxmemroy 1gb",
+		"sentinel monitor mine 192.0.2.1 6379 many": "sentinel monitor mine 192.0.2.1 6379 many",
+	} {
+		f := Classify(Evidence{Unit: loaded, Journal: []string{"*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***",
+			"Reading the configuration file, at line 7", ">>> '" + line + "'", "Bad directive or wrong number of arguments"}})
+		if f.Cause != ConfigError || !strings.Contains(f.Text, "'"+want+"'") || strings.Contains(f.Text, "canary") {
+			t.Errorf("%q: %+v", line, f)
+		}
+	}
+}
