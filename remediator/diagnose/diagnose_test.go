@@ -98,7 +98,7 @@ func TestAConfigErrorShowsNoPassword(t *testing.T) {
 		"maxmemroy 1gb":                             "maxmemroy 1gb",
 		"sentinel monitor mine 192.0.2.1 6379 many": "sentinel monitor mine 192.0.2.1 6379 many",
 	} {
-		f := Classify(Evidence{Unit: loaded, Journal: []string{"*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***",
+		f := Classify(Evidence{Unit: health.Unit{LoadState: "loaded"}, Journal: []string{"*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***",
 			"Reading the configuration file, at line 7", ">>> '" + line + "'", "Bad directive or wrong number of arguments"}})
 		if f.Cause != ConfigError || !strings.Contains(f.Text, "'"+want+"'") || strings.Contains(f.Text, "canary") {
 			t.Errorf("%q: %+v", line, f)
