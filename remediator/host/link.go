@@ -115,11 +115,22 @@ func within[T io.Closer](ctx context.Context, l *link, open func() (T, error)) (
 	}
 	var none T
 	result := make(chan opened, 1)
-	l.c.wg.Go(func() {
+	// Nobody waits for this goroutine: when the connection dies at the very moment that a channel is being opened, x/crypto/ssh
+	// (v0.58) can forget the new channel, and open then never returns. Everybody else gives up when the link is down.
+	go func() {
 		ch, err := open()
 		result <- opened{ch, err}
-	})
+	}()
 	select {
+	case <-l.down:
+		select {
+		case r := <-result:
+			if r.err == nil {
+				_ = r.channel.Close()
+			}
+		default:
+		}
+		return none, errLinkDown
 	case r := <-result:
 		var refused *ssh.OpenChannelError
 		if r.err != nil && !errors.As(r.err, &refused) {
@@ -137,6 +148,7 @@ func within[T io.Closer](ctx context.Context, l *link, open func() (T, error)) (
 			if r.err == nil {
 				_ = r.channel.Close()
 			}
+		case <-l.down:
 		case <-timer.C:
 			l.c.log.Warn().Err(errNoChannel).Msg("replacing the connection")
 			l.kill(false)
