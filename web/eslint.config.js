@@ -3,7 +3,7 @@ import vue from 'eslint-plugin-vue'
 import a11y from 'eslint-plugin-vuejs-accessibility'
 
 export default defineConfigWithVueTs(
-  { ignores: ['dist/**', '.preview/**', 'node_modules/**', 'test-results/**', 'playwright-report/**', 'shots/**'] },
+  { ignores: ['dist/**', '.preview/**', 'node_modules/**', 'test-results/**', 'playwright-report/**', 'shots/**', '**/*.gen.d.ts'] },
   ...vue.configs['flat/recommended'],
   ...a11y.configs['flat/recommended'],
   vueTsConfigs.strict,

@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, describe, expect, it } from 'vitest'
 
+import type { LogLine } from '@/api/schema'
 import { noteOf, resultLook } from '@/audit/records'
 import { latencyFigures, summaryOf } from '@/history/summary'
 import { recall, remember } from '@/live/memory'
@@ -37,6 +38,7 @@ describe('sentences of the server', () => {
 })
 
 describe('log lines', () => {
+  const line = (timestamp: string | null, message: string): LogLine => ({ timestamp, level: 'info', message, source: 'redis' })
   it('come oldest first, in whatever order the server has them', () => {
     const lines = logLines()
     expect(inOrder([...lines].reverse())).toEqual(lines)
@@ -45,7 +47,7 @@ describe('log lines', () => {
   })
   it('keep the order of the same moment', () => {
     const t = '2026-01-01T00:00:00Z'
-    const newestFirst = ['c', 'b'].map((message) => ({ timestamp: t, level: 'info', message })).concat([{ timestamp: '2025-01-01T00:00:00Z', level: 'info', message: 'a' }])
+    const newestFirst = ['c', 'b'].map((message) => line(t, message)).concat([line('2025-01-01T00:00:00Z', 'a')])
     expect(inOrder(newestFirst).map((l) => l.message)).toEqual(['a', 'b', 'c'])
   })
   it('are filtered and counted', () => {
@@ -56,7 +58,7 @@ describe('log lines', () => {
   })
   it('are copied with their range', () => {
     expect(asText(logLines(), 'redis')).toMatch(/^# redis, \d{4}.* UTC to \d{4}.* UTC\n/)
-    expect(asText([{ timestamp: null, level: 'info', message: 'x' }], 'redis')).toBe('# redis\n- info    x')
+    expect(asText([line(null, 'x')], 'redis')).toBe('# redis\n- info    x')
   })
   it('carry a mark only from warning on', () => {
     expect(['error', 'warning', 'info', 'debug'].map(levelMark)).toEqual(['down', 'degraded', null, null])
@@ -127,7 +129,7 @@ describe('what the browser keeps', () => {
     expect(document.documentElement.dataset.theme).toBeUndefined()
   })
   it('is the last known state, unless somebody wrote something else there', () => {
-    const memory = { name: 'redis-01', host: '10.0.0.1', unit: 'redis-server.service', runbook: '', word: 'Healthy', at: 5 }
+    const memory = { name: 'redis-01', host: '10.0.0.1', unit: 'redis-server.service', word: 'Healthy', at: 5 }
     remember('redis', memory)
     expect(recall('redis')).toEqual(memory)
     localStorage.setItem('redis-medic.last.redis', '{"name":1}')

@@ -1,10 +1,10 @@
 import type {
-  AuditRecord, Health, Incident, LogLine, Operation, OperationResult, Recovery, ServiceRecord, ServiceStatus, Session,
+  AuditRecord, Health, Incident, LogLine, Operation, OperationResult, Permission, Recovery, ServiceRecord, ServiceStatus, Session,
 } from '../../src/api/schema'
 
 export const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString()
 
-const PERMISSIONS = {
+const PERMISSIONS: Record<'admin' | 'operator' | 'viewer', Permission[]> = {
   admin: ['start', 'stop', 'restart', 'status', 'health', 'logs', 'reload', 'auto_recovery', 'maintenance', 'incidents', 'audit', 'configure', 'live'],
   operator: ['start', 'restart', 'status', 'health', 'reload', 'auto_recovery', 'maintenance', 'incidents', 'live'],
   viewer: ['status', 'health', 'auto_recovery', 'incidents', 'live'],
@@ -15,14 +15,15 @@ export function session(role: keyof typeof PERMISSIONS): Session {
     user: { id: `user-${role}`, email: `${role}@example.org`, role },
     permissions: PERMISSIONS[role],
     required_roles: { stop: ['admin'], start: ['admin', 'operator'], restart: ['admin', 'operator'], logs: ['admin'], audit: ['admin'] },
+    expires_at: null, auth_method: 'session',
   }
 }
 
 export function record(): ServiceRecord {
   return {
-    id: 'redis', name: 'redis-01', environment: 'prod', unit: 'redis-server.service', host: '10.77.0.2',
-    status: 'running', overall_status: 'healthy', last_check: ago(1),
-    affected_services: ['backend', 'knowledge_base', 'cache'], runbook_url: 'https://example.org/runbook',
+    id: 'redis', name: 'redis-01', unit: 'redis-server.service', host: '10.77.0.2', port: 6379,
+    status: 'running', overall_status: 'healthy', auto_recovery_enabled: true, requires_manual_intervention: false, degraded: false,
+    last_check: ago(1), affected_services: ['backend', 'knowledge_base', 'cache'],
   }
 }
 
@@ -60,6 +61,12 @@ export function healthy(): Health {
   }
 }
 
+type Reason = NonNullable<Health['reasons']>[number]
+
+export function reason(code: string, status: Reason['status'], text: string): Reason {
+  return { code, status, text, advice: '', evidence: null, hidden: false }
+}
+
 export function degraded(): Health {
   return {
     ...healthy(), overall_status: 'degraded', response_time_ms: 150.5, error_count_last_hour: 5,
@@ -72,7 +79,7 @@ export function degraded(): Health {
       },
     },
     recommendations: ['Consider increasing memory limit', 'Monitor connection usage', 'Review slow queries'],
-    reasons: [{ code: 'memory_warning', status: 'degraded', text: 'Redis uses 3500 MB; the warning threshold is 3072 MB.' }],
+    reasons: [reason('memory_warning', 'degraded', 'Redis uses 3500 MB; the warning threshold is 3072 MB.')],
   }
 }
 
@@ -86,9 +93,10 @@ export function critical(): Health {
       performance: { status: 'unknown', duration_ms: 0, message: 'Cannot collect metrics - service not running' },
     },
     recommendations: ['Check service logs for errors', 'Verify system resources'],
+    auto_recovery: { enabled: true, recent_recoveries: 0, last_recovery: null },
     reasons: [
-      { code: 'unit_failed', status: 'critical', text: 'systemd: redis-server.service failed (exit code 1).' },
-      { code: 'no_connectivity', status: 'critical', text: 'PING refused 3 times.', hidden: false },
+      reason('unit_failed', 'critical', 'systemd: redis-server.service failed (exit code 1).'),
+      reason('no_connectivity', 'critical', 'PING refused 3 times.'),
     ],
   }
 }
@@ -153,7 +161,7 @@ export function done(operation: Operation): OperationResult {
 }
 
 export function logLines(): LogLine[] {
-  const said: [number, string, string][] = [
+  const said: [number, LogLine['level'], string][] = [
     [3600, 'info', 'Redis 7.0.15 (00000000/0) 64 bit, standalone mode, port 6379'],
     [3599, 'info', 'Ready to accept connections tcp'],
     [1200, 'info', '100 changes in 300 seconds. Saving...'],
@@ -168,7 +176,8 @@ export function logLines(): LogLine[] {
 
 export function auditRecords(): AuditRecord[] {
   const base = {
-    service: 'redis', source_ip: '10.0.0.8', security: { command_validated: true, risk_level: 'moderate', ssh_key_used: true },
+    service: 'redis', source_ip: '10.0.0.8', security: { command_validated: true, risk_level: 'moderate' as const, ssh_key_used: true },
+    chain: 'c1', prev_hash: '', hash: '',
   }
   const ann = { id: 'user-ann', email: 'ann@example.org', role: 'admin', auth_method: 'session' }
   return [

@@ -94,7 +94,7 @@ test('an act that somebody else has in hand is named', async ({ page, backend })
 
 test('an unreachable host is a sentence of its own', async ({ page, backend }) => {
   backend.status = { ...data.running(), status: 'unknown', vm_info: { host: '10.77.0.2', name: 'Redis VM', ssh_accessible: false } }
-  backend.health = { ...data.critical(), overall_status: 'unknown', reasons: [{ code: 'host_unreachable', status: 'unknown', text: 'SSH: no route to host.' }] }
+  backend.health = { ...data.critical(), overall_status: 'unknown', reasons: [data.reason('host_unreachable', 'unknown', 'SSH: no route to host.')] }
   await page.goto(at)
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('redis-01: Unknown')
   await expect(page.getByText('Host 10.77.0.2 is not reachable over SSH.')).toBeVisible()

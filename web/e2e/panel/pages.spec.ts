@@ -53,7 +53,7 @@ test('logs are filtered, and wait while they are paused', async ({ page, backend
   await page.getByLabel('Containing').fill('')
   await page.getByRole('button', { name: 'Follow' }).click()
   await page.getByRole('button', { name: 'Pause' }).click()
-  backend.logs = [...backend.logs, { timestamp: data.ago(0), level: 'warning', message: 'one more' }]
+  backend.logs = [...backend.logs, { timestamp: data.ago(0), level: 'warning', message: 'one more', source: 'journal' }]
   await expect(page.getByText('Paused – 1 new')).toBeVisible({ timeout: 10_000 })
   await expect(page.getByText('one more')).toBeHidden()
   await page.getByRole('button', { name: 'Go on' }).click()

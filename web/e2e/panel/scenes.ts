@@ -38,9 +38,9 @@ export const SCENES: Scene[] = [
     backend: (b) =>
       (b.services = [
         data.record(),
-        { id: 'sessions', name: 'sessions', status: 'failed', overall_status: 'critical', last_check: data.ago(2), host: '10.77.0.3' },
-        { id: 'cache', name: 'cache', status: 'running', overall_status: 'degraded', last_check: data.ago(2), host: '10.77.0.4' },
-        { id: 'queue', name: 'queue', status: 'running', overall_status: 'healthy', last_check: data.ago(300), host: '10.77.0.5' },
+        { ...data.record(), id: 'sessions', name: 'sessions', status: 'failed', overall_status: 'critical', last_check: data.ago(2), host: '10.77.0.3' },
+        { ...data.record(), id: 'cache', name: 'cache', status: 'running', overall_status: 'degraded', last_check: data.ago(2), host: '10.77.0.4' },
+        { ...data.record(), id: 'queue', name: 'queue', status: 'running', overall_status: 'healthy', last_check: data.ago(300), host: '10.77.0.5' },
       ]),
   },
   { name: 'now-healthy', path: '/services/redis', backend: history },

@@ -1,6 +1,6 @@
 import { call, newIdempotencyKey } from './client'
 import type {
-  AuditRecord, Health, Incident, Logs, Operation, OperationResult, Page, Recovery, ServiceRecord, ServiceStatus, Session,
+  AuditPage, AuditQuery, Health, IncidentPage, Logs, Operation, OperationResult, Recovery, ServicePage, ServiceStatus, Session,
 } from './schema'
 
 // An act is waited for longer than the server's own deadline for it, so that the server's verdict arrives and not our timeout.
@@ -17,15 +17,8 @@ const query = (params: Record<string, string | number | undefined>) => {
 const mutate = <T>(method: string, path: string, body: unknown, key = newIdempotencyKey(), timeoutMs = 15_000) =>
   call<T>(method, path, { body, timeoutMs, idempotencyKey: key })
 
-export interface AuditFilter {
-  service?: string
-  user?: string
-  operation?: string
-  result?: string
-  phase?: string
-  cursor?: string
-  limit?: number
-}
+/** Which audit records are wanted. An empty value is none, as the fields of a form have it. */
+export type AuditFilter = { [K in keyof AuditQuery]: AuditQuery[K] | '' }
 
 /** Every call that the panel makes to the control API. All of them throw ApiError. */
 export const RedisServiceAPI = {
@@ -34,7 +27,7 @@ export const RedisServiceAPI = {
   signOut: () => mutate<null>('POST', '/api/auth/logout', {}),
   me: () => call<Session>('GET', '/api/auth/me'),
 
-  services: () => call<Page<ServiceRecord>>('GET', '/api/services'),
+  services: () => call<ServicePage>('GET', '/api/services'),
   status: (service: string) => call<ServiceStatus>('GET', at(service, 'status')),
   health: (service: string) => call<Health>('GET', at(service, 'health')),
 
@@ -55,7 +48,7 @@ export const RedisServiceAPI = {
   endMaintenance: (service: string) => mutate<unknown>('DELETE', at(service, 'maintenance'), undefined),
 
   incidents: (service: string, cursor?: string) =>
-    call<Page<Incident>>('GET', at(service, `incidents${query({ limit: 20, cursor })}`), { timeoutMs: SLOW_READ_MS }),
+    call<IncidentPage>('GET', at(service, `incidents${query({ limit: 20, cursor })}`), { timeoutMs: SLOW_READ_MS }),
   /** The address of an incident with all its evidence, as a file. */
   evidenceAddress: (incident: string) => `/api/incidents/${encodeURIComponent(incident)}/evidence`,
   logs: (service: string, lines: number, level?: string) =>
@@ -63,5 +56,5 @@ export const RedisServiceAPI = {
   /** The address of all records that match, as a CSV file. */
   auditExportAddress: (filter: AuditFilter) => `/api/audit/export${query({ format: 'csv', ...filter })}`,
   audit: (filter: AuditFilter) =>
-    call<Page<AuditRecord>>('GET', `/api/audit${query({ ...filter })}`, { timeoutMs: SLOW_READ_MS }),
+    call<AuditPage>('GET', `/api/audit${query({ ...filter })}`, { timeoutMs: SLOW_READ_MS }),
 }

@@ -3,7 +3,7 @@ import { computed, ref, shallowRef } from 'vue'
 
 import { ApiError, setUnauthorizedListener } from './client'
 import { RedisServiceAPI } from './RedisServiceAPI'
-import type { Session } from './schema'
+import type { Permission, Session } from './schema'
 
 /** Where the person stands: not asked yet, nobody, somebody, somebody whose session ended, or the API gave no answer. */
 export type SessionState = 'unasked' | 'anonymous' | 'signed-in' | 'expired' | 'unreachable'
@@ -14,9 +14,9 @@ export const useSession = defineStore('session', () => {
   const session = shallowRef<Session | null>(null)
 
   const user = computed(() => session.value?.user ?? null)
-  const may = (permission: string) =>
+  const may = (permission: Permission) =>
     state.value === 'signed-in' && (session.value?.permissions.includes(permission) ?? false)
-  const rolesFor = (permission: string) => session.value?.required_roles?.[permission] ?? []
+  const rolesFor = (permission: Permission) => session.value?.required_roles[permission] ?? []
 
   setUnauthorizedListener(() => {
     if (state.value === 'signed-in') state.value = 'expired'

@@ -27,7 +27,7 @@ describe('a status message', () => {
     expect(after.last_check).toBe('2026-01-01T00:00:00Z')
   })
   it('drops the figures of a process that is gone', () => {
-    expect(withStatus(running(), event({ status: 'failed', details: null }))).toMatchObject({
+    expect(withStatus(running(), event({ status: 'failed' }))).toMatchObject({
       status: 'failed', pid: null, connections: null, memory_mb: null, uptime_seconds: null,
     })
   })

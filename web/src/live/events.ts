@@ -30,7 +30,6 @@ export function withStatus(previous: ServiceStatus | null, event: LiveEvent): Se
     vm_info: previous?.vm_info ?? { host: '', name: '', ssh_accessible: true },
     uptime_seconds: running ? (previous?.uptime_seconds ?? null) : null,
     commands_processed: running ? previous?.commands_processed : null,
-    check_interval_seconds: previous?.check_interval_seconds,
     pid: event.details?.pid ?? null,
     connections: event.details?.connections ?? null,
     memory_mb: event.details?.memory_mb ?? null,

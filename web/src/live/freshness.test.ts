@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { ageOf, backoff, phaseOf, planAt, staleAfter, trustOf, type Link, type Timetable } from './freshness'
+import { ageOf, backoff, phaseOf, planAt, trustOf, type Link, type Timetable } from './freshness'
 
 const NOW = 1_000_000
 const link = (over: Partial<Link> = {}): Link => ({ socketOpen: true, socketTried: true, suspectSince: null, heardAt: NOW, ...over })
@@ -26,11 +26,6 @@ describe('age', () => {
   it('is never negative, even when a clock was set back', () => {
     expect(ageOf({ heardAt: NOW + 5000, measuredAtServer: NOW + 5000 }, NOW, NOW)).toBe(0)
   })
-  it('is 45 s at most with the interval of the document, and never less', () => {
-    expect(staleAfter(undefined)).toBe(45_000)
-    expect(staleAfter(5)).toBe(45_000)
-    expect(staleAfter(60)).toBe(90_000)
-  })
 })
 
 describe('trust', () => {
@@ -42,7 +37,7 @@ describe('trust', () => {
     ['too old, though the socket is open', at(45_001), 'live', 'last-known'],
     ['fresh, while reconnecting', at(3000), 'reconnecting', 'fresh'],
     ['recent, but the API is away', at(6000), 'away', 'last-known'],
-  ] as const)('%s', (_, stamp, phase, want) => expect(trustOf(stamp, phase, 45_000, NOW, NOW)).toBe(want))
+  ] as const)('%s', (_, stamp, phase, want) => expect(trustOf(stamp, phase, NOW, NOW)).toBe(want))
 })
 
 describe('backoff', () => {

@@ -76,7 +76,7 @@ describe('a link that stands', () => {
     expect(live.phase).toBe('live')
     expect(live.level).toBe('healthy')
     FakeSocket.last.send({ seq: 42, type: 'health', health: critical() })
-    FakeSocket.last.send({ seq: 43, status: 'failed', details: null })
+    FakeSocket.last.send({ seq: 43, status: 'failed' })
     expect(live.level).toBe('down')
     expect(live.status?.pid).toBeNull()
   })
@@ -90,7 +90,7 @@ describe('a link that stands', () => {
   it('fetches everything again after a hole', async () => {
     await followed()
     const before = fake.sent.length
-    FakeSocket.last.send({ seq: 44, status: 'running', details: null })
+    FakeSocket.last.send({ seq: 44, status: 'running' })
     await pass(1)
     expect(fake.sent.slice(before).map((s) => s.path)).toContain('/api/services/redis/health')
   })

@@ -9,7 +9,7 @@ import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api
 import { shownState, type Level } from '@/status/status'
 
 import { isHealth, needsRefetch, orderOf, withIncident, withStatus } from './events'
-import { ageOf, backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
+import { ageOf, backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, trustOf, type Link, type Stamp, type Timetable } from './freshness'
 import { dial, ROLE_CHANGED, SIGNED_OUT, type Socket } from './socket'
 
 /** One look at the service, for the strip of recent checks. */
@@ -57,9 +57,7 @@ export const useLive = defineStore('live', () => {
   let generation = 0
 
   const phase = computed(() => phaseOf(link, now.value))
-  const trust = computed(() =>
-    trustOf(stamp.value, phase.value, staleAfter(status.value?.check_interval_seconds), now.value, serverTime(now.value)),
-  )
+  const trust = computed(() => trustOf(stamp.value, phase.value, now.value, serverTime(now.value)))
   /** The state as the evidence has it, whatever its age. */
   const known = computed(() => shownState({ status: status.value, health: health.value, recovery: recovery.value }))
   /** The state that may be claimed now: never green unless fresh. */

@@ -5,7 +5,6 @@ export interface Memory {
   name: string
   host: string
   unit: string
-  runbook: string
   /** The state's word, and when it was true. */
   word: string
   at: number
@@ -33,5 +32,5 @@ export function recall(id: string): Memory | null {
 function isMemory(x: unknown): x is Memory {
   if (typeof x !== 'object' || x === null) return false
   const m = x as Record<string, unknown>
-  return ['name', 'host', 'unit', 'runbook', 'word'].every((k) => typeof m[k] === 'string') && typeof m.at === 'number'
+  return ['name', 'host', 'unit', 'word'].every((k) => typeof m[k] === 'string') && typeof m.at === 'number'
 }

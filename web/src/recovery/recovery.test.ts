@@ -40,7 +40,7 @@ describe('words', () => {
     ['off by its own decision', data.latched(), /^Automatic recovery is off since \d\d:\d\d:\d\d: 3 recoveries in 5 minutes.*A person must turn it on\.$/],
     ['switched off', { ...data.quiet(), enabled: false }, /^Automatic recovery is switched off\.$/],
     ['held by a stop', { ...data.quiet(), desired: { running: false, by: 'ann', since: data.ago(60), reason: '' } }, /^Automatic recovery holds: ann stopped this service since /],
-    ['held', { ...data.quiet(), holds: [{ code: 'storm', text: 't', by: '', since: null, until: null }] }, /but held at the moment/],
+    ['held', { ...data.quiet(), holds: [{ code: 'storm' as const, text: 't', by: '', since: null, until: null }] }, /but held at the moment/],
   ])('%s', (_, r, want) => expect(autoSentence(r, now)).toMatch(want))
 
   it('recoveries', () => {

@@ -17,12 +17,12 @@ it('a success says what it cost', () => {
 })
 
 it('a result that does not know its end is not a failure', () => {
-  expect(outcomeOfResult('stop', { ...done('stop'), success: false, outcome_unknown: true }, 0).kind).toBe('unknown')
+  expect(outcomeOfResult('stop', { ...done('stop'), success: false, error: 'connection lost', outcome_unknown: true }, 0).kind).toBe('unknown')
 })
 
 describe('an error', () => {
   it('of the operation itself is a verdict', () => {
-    const body = { success: false, message: 'Failed to restart Redis service', error: 'exit code 1', duration_seconds: 5 }
+    const body = { success: false as const, message: 'Failed to restart Redis service', error: 'exit code 1', duration_seconds: 5 }
     expect(of(http(500, body))).toMatchObject({ kind: 'failure', title: body.message, lines: ['exit code 1', 'Took 5 s.'] })
   })
   it.each([

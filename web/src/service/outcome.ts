@@ -18,13 +18,13 @@ export interface Outcome {
 
 export function outcomeOfResult(operation: Operation, r: OperationResult, at: number): Outcome {
   const kind = r.success ? 'success' : r.outcome_unknown ? 'unknown' : 'failure'
-  const lines = [
-    r.error ?? '',
-    r.success && r.warning ? r.warning : '',
-    words.took(seconds(r.duration_seconds)),
-    typeof r.connections_terminated === 'number' && r.connections_terminated >= 0 ? words.terminated(r.connections_terminated) : '',
-  ]
+  const took = words.took(seconds(r.duration_seconds))
+  const lines = r.success ? [r.warning ?? '', took, terminated(r.connections_terminated)] : [r.error, took]
   return { kind, operation, title: r.message, lines: lines.filter(Boolean), at, requestId: '' }
+}
+
+function terminated(connections: number | null | undefined): string {
+  return connections == null ? '' : words.terminated(connections)
 }
 
 /** A 500 that carries the document's failure body is a verdict; any other 5xx leaves the outcome open. */
@@ -59,7 +59,7 @@ function asResult(operation: Operation, p: Problem): OperationResult {
     success: false,
     operation,
     message: p.message ?? p.detail ?? `${acts[operation].verb} failed`,
-    error: p.error,
+    error: p.error ?? '',
     duration_seconds: p.duration_seconds ?? 0,
     timestamp: p.timestamp ?? '',
     new_status: p.new_status ?? 'unknown',

@@ -27,7 +27,7 @@ describe('the line about automatic recovery', () => {
     ['acting, with its timer', data.recovering(), /^Automatic recovery, step 3 of 3: Restarting redis-server\.service \(\d+ s\)\.$/],
     ['given up', data.latched(), /^Automatic recovery is off: 3 recoveries in 5 minutes; .* A person must turn it on\.$/],
     ['switched off', { ...data.quiet(), enabled: false }, /switched off/],
-    ['held', { ...data.quiet(), holds: [{ code: 'maintenance', text: 'Maintenance by ann', by: 'ann', since: null, until: new Date(now + 60_000).toISOString() }] }, /^Automatic recovery is held: Maintenance by ann\. Until \d\d:\d\d:\d\d\.$/],
+    ['held', { ...data.quiet(), holds: [{ code: 'maintenance' as const, text: 'Maintenance by ann', by: 'ann', since: null, until: new Date(now + 60_000).toISOString() }] }, /^Automatic recovery is held: Maintenance by ann\. Until \d\d:\d\d:\d\d\.$/],
     ['watching', { ...data.quiet(), incident: { ...data.incident(), status: 'watching' as const } }, /watched until it has stayed up/],
     ['not known', null, /^$/],
   ])('%s', (_, recovery, want) => expect(recoveryLine(recovery, now)).toMatch(want))

@@ -83,7 +83,7 @@ function recoveringWord(rung: string | undefined): string {
 }
 
 function stoppedOnPurpose({ status, recovery }: Evidence): Shown | null {
-  return status?.status === 'stopped' && recovery?.desired?.running === false ? plain('stopped') : null
+  return status?.status === 'stopped' && recovery?.desired.running === false ? plain('stopped') : null
 }
 
 function resting({ health }: Evidence, overall: string): Shown {
