@@ -46,7 +46,7 @@ build: web ## build bin/redis-medic with the panel in it
 
 .PHONY: gen
 gen: ## write all generated files anew
-	go generate ./...
+	go generate ./... && npm --prefix web run --silent gen
 
 # ---- checks --------------------------------------------------------------------------------------------------------------
 
@@ -78,9 +78,9 @@ test-unit: ## Go tests of all packages, with -race
 	$(call stage,Go tests with the race detector)
 	@go test -race -shuffle=on -timeout 10m $(UNIT_PACKAGES)
 
-test-web: web/node_modules/.package-lock.json ## the panel's unit tests
+test-web: web/dist/index.html ## the panel's unit tests, and the size of its first load
 	$(call stage,unit tests of the panel)
-	@cd web && npm test --silent
+	@cd web && npm test --silent && npm run --silent size
 
 test-lab: build ## tests on real Redis hosts (root)
 	$(call stage,tests on real Redis hosts)
