@@ -45,7 +45,7 @@ build: web ## build bin/redis-medic with the panel in it
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/redis-medic ./cmd/redis-medic
 
 .PHONY: gen
-gen: ## write all generated files anew
+gen: web/node_modules/.package-lock.json ## write all generated files anew
 	go generate ./... && npm --prefix web run --silent gen
 
 # ---- checks --------------------------------------------------------------------------------------------------------------
