@@ -222,7 +222,8 @@ func recovered(ctx context.Context, t *testing.T, since time.Time) map[string]an
 // starts counts how often systemd has begun to start the unit, by anybody, since the test began.
 func starts(ctx context.Context, t *testing.T, since time.Time) int {
 	t.Helper()
-	out, err := host.Exec(ctx, fmt.Sprintf("journalctl --quiet --no-pager --output=cat --unit=redis-server.service --since=@%d | grep -c '^Starting ' || true", since.Unix()))
+	out, err := host.Exec(ctx, fmt.Sprintf("journalctl --quiet --no-pager --output=cat --unit=redis-server.service --since=@%d.%06d | grep -c '^Starting ' || true",
+		since.Unix(), since.Nanosecond()/1000))
 	if err != nil {
 		t.Fatal(err)
 	}
