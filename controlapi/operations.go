@@ -63,7 +63,7 @@ func newOperationBody(r remediator.Result) operationBody {
 		}
 	case remediator.OpRestart:
 		b.restartExtras = &restartExtras{}
-		if r.PreviousUptime > 0 {
+		if r.PreviousUptime >= 0 {
 			b.PreviousUptimeSeconds = new(int64(r.PreviousUptime / time.Second))
 		}
 		if r.ConnectionsTerminated >= 0 {

@@ -45,7 +45,7 @@ func TestOperationBodiesAreTheDocuments(t *testing.T) {
 		{"restart", success(remediator.OpRestart), `{"success": true, "operation": "restart", "message": "Redis service restarted successfully",
 			"duration_seconds": 12.5, "timestamp": "2025-10-10T14:30:00Z", "new_status": "running", "previous_uptime_seconds": 86400, "connections_terminated": 42}`},
 		{"restart of a dead one", remediator.Result{
-			Success: true, Operation: remediator.OpRestart, Message: "Redis service restarted successfully", Timestamp: at, NewStatus: "running", ConnectionsTerminated: -1,
+			Success: true, Operation: remediator.OpRestart, Message: "Redis service restarted successfully", Timestamp: at, NewStatus: "running", PreviousUptime: -1, ConnectionsTerminated: -1,
 		}, `{"success": true, "operation": "restart", "message": "Redis service restarted successfully", "duration_seconds": 0,
 			"timestamp": "2025-10-10T14:30:00Z", "new_status": "running", "previous_uptime_seconds": null, "connections_terminated": null}`},
 		{"outcome unknown", remediator.Result{

@@ -153,7 +153,7 @@ func (r *Remediator) operate(u *unit, req Request, began time.Time, generation u
 	timeout := u.svc.OperationTimeout
 	ctx, cancel := context.WithTimeoutCause(r.actions, timeout, fmt.Errorf("%s took more than %s", req.Operation, timeout))
 	defer cancel()
-	res := Result{Operation: req.Operation, ExitCode: -1, ConnectionsTerminated: -1}
+	res := Result{Operation: req.Operation, ExitCode: -1, PreviousUptime: -1, ConnectionsTerminated: -1}
 	before, err := r.look(ctx, u)
 	if err == nil {
 		err = unavailable(before.Unit)

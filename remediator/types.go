@@ -65,7 +65,7 @@ type Result struct {
 	Duration              time.Duration // from acceptance to verdict
 	Timestamp             time.Time     // when it ended
 	NewStatus             string        // running, stopped, failed, unknown
-	PreviousUptime        time.Duration // restart only; 0: not known
+	PreviousUptime        time.Duration // restart only; negative: not known
 	ConnectionsTerminated int           // restart only; -1: not known
 	AlreadyDone           bool          // nothing had to be done
 	OutcomeUnknown        bool          // the deadline passed or the connection broke: look before you repeat
