@@ -20,7 +20,7 @@ const logSlack = 2 * time.Second
 // gather collects what a diagnosis rests on. A log that cannot be read is left out: the diagnosis is then less certain, not
 // wrong. Times are compared on the host's own clock: the unit's last change of state is the end of the failed start.
 func (r *Remediator) gather(ctx context.Context, u *unit, state health.Unit, took time.Duration) diagnose.Evidence {
-	e := diagnose.Evidence{Unit: state, Port: u.svc.Port}
+	e := diagnose.Evidence{Unit: state}
 	since := time.Time{}
 	if !state.StateChange.IsZero() {
 		since = state.StateChange.Add(-took - logSlack)

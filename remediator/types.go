@@ -20,9 +20,6 @@ const (
 	OpReload  Operation = "reload"
 )
 
-// Operations lists every Operation.
-func Operations() []Operation { return []Operation{OpStart, OpStop, OpRestart, OpReload} }
-
 // Actor is who does something. It travels from the door to the act and into the audit record.
 type Actor struct {
 	ID    string `json:"id"`

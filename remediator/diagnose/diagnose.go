@@ -50,7 +50,6 @@ type Evidence struct {
 	Journal  []string
 	RedisLog []string
 	Holder   string // who listens on the service's port: "python3 (pid 4711)"; empty: nobody, or not known
-	Port     int
 }
 
 // pattern is one way in which Redis or systemd says what is wrong.
