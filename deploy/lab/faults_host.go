@@ -49,11 +49,12 @@ func (h *Host) SSHUp(ctx context.Context) error {
 	})
 }
 
-// FreezeSSH stops every sshd process with SIGSTOP: the port accepts but sends no banner, and open sessions hang.
+// FreezeSSH stops every sshd process with SIGSTOP: the port accepts but sends no banner, and open sessions hang. A child that had just
+// ended stays a zombie for as long as its stopped parent cannot reap it; it says nothing either, so it counts as frozen.
 func (h *Host) FreezeSSH(ctx context.Context) error {
 	script := `
 pkill -STOP -x sshd
-for pid in $(pgrep -x sshd); do grep -q '^State:.T' "/proc/$pid/status"; done`
+for pid in $(pgrep -x sshd); do grep -q '^State:.[TZ]' "/proc/$pid/status"; done`
 	return h.until(ctx, "sshd is frozen", func(ctx context.Context) error {
 		_, err := h.Exec(ctx, script)
 		return err
