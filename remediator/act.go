@@ -59,7 +59,7 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 	defer cancel()
 	generation, err := r.intend(ctx, u, in, d)
 	if err != nil {
-		r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("no durable intent, so no act")
+		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("no durable intent, so no act")
 		r.stay(ctx, u, in, ladder.Decision{Kind: ladder.Held, Code: string(HoldAudit), Text: "no durable intent could be written, so nothing is done"})
 		return time.Second
 	}
@@ -89,7 +89,7 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 func (r *Remediator) intend(ctx context.Context, u *unit, in ladder.Input, d ladder.Decision) (generation uint64, err error) {
 	now := time.Now()
 	u.mu.Lock()
-	next, leave, _ := breaker.Begin(u.mem.Breaker, u.svc.Breaker, now)
+	next, leave, _ := breaker.Begin(u.mem.Breaker, u.svc().Breaker, now)
 	if !leave {
 		u.mu.Unlock()
 		return 0, &BreakerOpenError{}
@@ -127,7 +127,7 @@ func (r *Remediator) intend(ctx context.Context, u *unit, in ladder.Input, d lad
 	u.mem.RecoveryStatus = "in_progress"
 	for _, s := range d.Skipped {
 		u.appendStep(Step{Kind: "skipped", Level: string(s.Rung), Code: s.Code, Text: s.Text})
-		r.metrics.skipped.WithLabelValues(u.svc.ID, string(s.Rung), s.Code).Inc()
+		r.metrics.skipped.WithLabelValues(u.id, string(s.Rung), s.Code).Inc()
 	}
 	u.appendStep(Step{Kind: "intent", Level: string(d.Rung), Act: actWords(d.Acts), Code: d.Code, Text: d.Text, Evidence: seen(in)})
 	err = r.saveLocked(ctx, u)
@@ -137,10 +137,10 @@ func (r *Remediator) intend(ctx context.Context, u *unit, in ladder.Input, d lad
 		r.giveBack(u, next.Generation)
 		return 0, err
 	}
-	r.metrics.attempts.WithLabelValues(u.svc.ID, string(d.Rung)).Inc()
-	r.publish(Event{Type: EventIncident, Service: u.svc.ID, Status: string(shown.Status), Message: d.Text, Incident: &shown})
+	r.metrics.attempts.WithLabelValues(u.id, string(d.Rung)).Inc()
+	r.publish(Event{Type: EventIncident, Service: u.id, Status: string(shown.Status), Message: d.Text, Incident: &shown})
 	r.recoveryEvent(u, string(d.Rung), "started", d.Text)
-	r.tell(u, NoticeStarted, string(d.Rung), "Automatic recovery of Redis "+u.svc.ID+" started ("+string(d.Rung)+")", shown.CauseText+": "+d.Text)
+	r.tell(u, NoticeStarted, string(d.Rung), "Automatic recovery of Redis "+u.id+" started ("+string(d.Rung)+")", shown.CauseText+": "+d.Text)
 	return next.Generation, nil
 }
 
@@ -196,13 +196,13 @@ func (r *Remediator) perform(ctx context.Context, u *unit, acts []ladder.Act) ac
 
 func (r *Remediator) performOne(ctx context.Context, u *unit, a ladder.Act) (host.Result, error) {
 	if a == ladder.KillScript {
-		err := r.o.Scripts.KillScript(ctx, u.svc.ID)
+		err := r.o.Scripts.KillScript(ctx, u.id)
 		if errors.Is(err, ErrNoScript) {
 			err = nil
 		}
 		return host.Result{ExitCode: -1}, err
 	}
-	return r.o.Host.Run(ctx, u.svc.ID, verbs[a], 0)
+	return r.o.Host.Run(ctx, u.id, verbs[a], 0)
 }
 
 // verify looks again and again until the service serves, is down for good, or the rung's time is over. A load in progress or a
@@ -251,14 +251,14 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	if ok {
 		u.mem.Breaker = breaker.Succeed(u.mem.Breaker, generation)
 	} else {
-		u.mem.Breaker = breaker.Fail(u.mem.Breaker, u.svc.Breaker, generation, now)
+		u.mem.Breaker = breaker.Fail(u.mem.Breaker, u.svc().Breaker, generation, now)
 	}
 	if c := &u.incident.Climbed; len(c.Attempts) > 0 {
 		c.Attempts[len(c.Attempts)-1].Result = result
 	}
 	id := u.incident.ID
 	u.mu.Unlock()
-	r.metrics.rungs.WithLabelValues(u.svc.ID, string(d.Rung), result).Observe(took.Seconds())
+	r.metrics.rungs.WithLabelValues(u.id, string(d.Rung), result).Observe(took.Seconds())
 
 	text, cause := rungWords(d, res, result)
 	rec := r.record(u, System(), string(d.Rung), audit.PhaseOutcome)
@@ -266,7 +266,7 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	rec.Security.SSHKeyUsed = d.Acts[0] != ladder.KillScript
 	rec.Result = audit.Result{Success: ok, Duration: took.Seconds(), ExitCode: exitCode(res.exitCode), Error: cause}
 	rec.Details = res.restored.evidence()
-	if u.svc.RevealOutput && res.output != "" {
+	if u.svc().RevealOutput && res.output != "" {
 		if rec.Details == nil {
 			rec.Details = map[string]string{}
 		}
@@ -276,9 +276,9 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	r.stepDone(ctx, u, Step{Kind: "outcome", Level: string(d.Rung), Act: actWords(d.Acts), Result: result, Code: string(res.class), Text: text, Took: took.Seconds(),
 		Evidence: res.restored.evidence()})
 	if !ok {
-		r.metrics.recoveries.WithLabelValues(u.svc.ID, string(d.Rung), "failure").Inc()
+		r.metrics.recoveries.WithLabelValues(u.id, string(d.Rung), "failure").Inc()
 		r.recoveryEvent(u, string(d.Rung), "failed", text)
-		r.tell(u, NoticeFailed, string(d.Rung), "Automatic recovery of Redis "+u.svc.ID+" failed ("+string(d.Rung)+")", text)
+		r.tell(u, NoticeFailed, string(d.Rung), "Automatic recovery of Redis "+u.id+" failed ("+string(d.Rung)+")", text)
 	}
 }
 

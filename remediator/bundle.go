@@ -43,12 +43,12 @@ func (r *Remediator) secure(ctx context.Context, u *unit, in ladder.Input) {
 	ctx, cancel := context.WithTimeout(ctx, bundleTimeout)
 	defer cancel()
 	began := time.Now()
-	b := Bundle{Service: u.svc.ID, TakenAt: began.UTC(), Ping: in.Second.Ping, Unit: in.Second.Unit.Unit, LastInfo: in.LastInfo, Missing: map[string]string{}}
+	b := Bundle{Service: u.id, TakenAt: began.UTC(), Ping: in.Second.Ping, Unit: in.Second.Unit.Unit, LastInfo: in.LastInfo, Missing: map[string]string{}}
 	var mu sync.Mutex // guards b
 	var wg sync.WaitGroup
 	read := func(name string, verb host.Verb, lines int, take func(out string)) {
 		wg.Go(func() {
-			res, err := r.o.Host.Run(ctx, u.svc.ID, verb, lines)
+			res, err := r.o.Host.Run(ctx, u.id, verb, lines)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -59,7 +59,7 @@ func (r *Remediator) secure(ctx context.Context, u *unit, in ladder.Input) {
 		})
 	}
 	read("journal", host.VerbJournal, bundleLines, func(out string) { b.Journal = host.ParseJournal(out) })
-	if u.svc.Unit.LogFile != "" {
+	if u.svc().Unit.LogFile != "" {
 		read("redis_log", host.VerbRedisLog, bundleLines, func(out string) { b.RedisLog = host.ParseRedisLog(out, nil) })
 	}
 	read("listeners", host.VerbListeners, 0, func(out string) { b.Listeners = host.ParseListeners(out) })
@@ -67,7 +67,7 @@ func (r *Remediator) secure(ctx context.Context, u *unit, in ladder.Input) {
 	wg.Wait()
 	b.Took = time.Since(began).Seconds()
 	if err := r.keepBundle(u, b); err != nil {
-		r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("store the evidence")
+		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("store the evidence")
 	}
 }
 
@@ -90,7 +90,7 @@ func (r *Remediator) keepBundle(u *unit, b Bundle) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.actions), writeTimeout)
 	defer cancel()
-	return r.o.Store.PutDocuments(ctx, store.Document{Kind: kindEvidence, ID: i.ID, Service: u.svc.ID, At: b.TakenAt, JSON: body})
+	return r.o.Store.PutDocuments(ctx, store.Document{Kind: kindEvidence, ID: i.ID, Service: u.id, At: b.TakenAt, JSON: body})
 }
 
 // Evidence returns the bundle of an incident as JSON (a Bundle), or ErrUnknownIncident when there is none: no act was taken.
@@ -136,7 +136,7 @@ func (r *Remediator) Explain(ctx context.Context, service string) (Explanation, 
 	if err != nil {
 		return Explanation{}, err
 	}
-	d := ladder.Next(in, u.svc.Ladder)
+	d := ladder.Next(in, u.svc().Ladder)
 	e := Explanation{At: in.Now.UTC(), Kind: string(d.Kind), Level: string(d.Rung), Acts: []string{}, Code: d.Code, Text: d.Text, Advice: d.Advice,
 		Skipped: []ExplainedSkip{}, Holds: r.holds(u, in.Now), Seen: seen(in)}
 	for _, a := range d.Acts {

@@ -87,7 +87,7 @@ func (r *Remediator) stay(ctx context.Context, u *unit, in ladder.Input, d ladde
 	if same {
 		return
 	}
-	r.metrics.held.WithLabelValues(u.svc.ID, d.Code).Inc()
+	r.metrics.held.WithLabelValues(u.id, d.Code).Inc()
 	kind := map[ladder.Kind]string{ladder.Held: "held", ladder.Blocked: "blocked"}[d.Kind]
 	if kind == "" {
 		kind = "waiting"
@@ -120,22 +120,22 @@ func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
 	if already {
 		return
 	}
-	r.metrics.recoveries.WithLabelValues(u.svc.ID, string(ladder.Top), "failure").Inc()
+	r.metrics.recoveries.WithLabelValues(u.id, string(ladder.Top), "failure").Inc()
 	for _, s := range d.Skipped {
 		r.note(u, Step{Kind: "skipped", Level: string(s.Rung), Code: s.Code, Text: s.Text})
 	}
 	r.stepDone(ctx, u, Step{Kind: "closed", Level: string(ladder.Top), Code: d.Code, Result: "failure", Text: "manual intervention required: " + withAdvice(d) + restored})
 	r.auditDecision(ctx, u, "manual_intervention_required", d)
 	r.recoveryEvent(u, string(ladder.Top), "manual_intervention_required", d.Text)
-	r.tell(u, NoticeManual, string(ladder.Top), "Manual intervention required: Redis "+u.svc.ID, withAdvice(d)+restored)
+	r.tell(u, NoticeManual, string(ladder.Top), "Manual intervention required: Redis "+u.id, withAdvice(d)+restored)
 }
 
 // window is how long health must stay good after a rung.
 func (u *unit) window(r ladder.Rung) time.Duration {
 	if r == ladder.Hard || r == ladder.Force {
-		return u.svc.StabilityHard
+		return u.svc().StabilityHard
 	}
-	return u.svc.Stability
+	return u.svc().Stability
 }
 
 // recovered begins the stability window.
@@ -143,7 +143,7 @@ func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, ru
 	now := time.Now()
 	u.mu.Lock()
 	u.down = false
-	u.mem.Recoveries = append(breaker.Keep(u.mem.Recoveries, max(u.svc.Ladder.LoopWindow, time.Hour), now), now.UTC())
+	u.mem.Recoveries = append(breaker.Keep(u.mem.Recoveries, max(u.svc().Ladder.LoopWindow, time.Hour), now), now.UTC())
 	u.mem.LastRecovery, u.mem.RecoveryStatus = now.UTC(), "success"
 	c := &u.incident.Climbed
 	c.WatchUntil, c.LastCode, c.Credited = now.Add(u.window(rung)), "", len(c.Attempts)
@@ -153,19 +153,19 @@ func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, ru
 			c.Attempts[i].Result = "success"
 		}
 	}
-	looping := breaker.Looping(u.mem.Recoveries, u.svc.Ladder.LoopRecoveries, u.svc.Ladder.LoopWindow, now)
+	looping := breaker.Looping(u.mem.Recoveries, u.svc().Ladder.LoopRecoveries, u.svc().Ladder.LoopWindow, now)
 	opened, restored := u.incident.OpenedAt, u.restoredWords()
 	u.mu.Unlock()
-	r.metrics.recoveries.WithLabelValues(u.svc.ID, string(rung), "success").Inc()
-	r.metrics.outage.WithLabelValues(u.svc.ID).Observe(now.Sub(opened).Seconds())
+	r.metrics.recoveries.WithLabelValues(u.id, string(rung), "success").Inc()
+	r.metrics.outage.WithLabelValues(u.id).Observe(now.Sub(opened).Seconds())
 	r.undegrade(u, now)
 	r.stepDone(ctx, u, Step{Kind: "verified", Level: string(rung), Result: "success", Text: "Redis answers PONG again" + restored, Evidence: seen(in)})
 	r.recoveryEvent(u, string(rung), "success", "Redis service recovered automatically"+restored)
-	r.tell(u, NoticeRecovered, string(rung), "Redis "+u.svc.ID+" is back ("+string(rung)+")",
+	r.tell(u, NoticeRecovered, string(rung), "Redis "+u.id+" is back ("+string(rung)+")",
 		fmt.Sprintf("It answers PONG again %.1f s after the alert was received.", now.Sub(opened).Seconds())+restored)
 	if looping {
 		r.latchOff(ctx, u, ladder.Decision{Code: "recovery_loop", Rung: ladder.Top,
-			Text:   fmt.Sprintf("%d recoveries in %s: it keeps failing", u.svc.Ladder.LoopRecoveries, u.svc.Ladder.LoopWindow),
+			Text:   fmt.Sprintf("%d recoveries in %s: it keeps failing", u.svc().Ladder.LoopRecoveries, u.svc().Ladder.LoopWindow),
 			Advice: "find out why it keeps failing; then reset automatic recovery"})
 	}
 }
@@ -187,7 +187,7 @@ func (r *Remediator) closeIncident(ctx context.Context, u *unit, status Incident
 	u.mu.Unlock()
 	r.undegrade(u, now)
 	r.stepDone(ctx, u, Step{Kind: "closed", Code: code, Result: string(status), Text: text})
-	r.metrics.incidents.WithLabelValues(u.svc.ID, string(status)).Inc()
+	r.metrics.incidents.WithLabelValues(u.id, string(status)).Inc()
 	if status == IncidentNotConfirmed || status == IncidentSelfHealed {
 		rec := r.record(u, System(), string(status), audit.PhaseSystem)
 		rec.EventType, rec.Incident, rec.Reason, rec.Result.Success = "auto_recovery", inc.ID, text, true

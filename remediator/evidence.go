@@ -102,9 +102,9 @@ func (u *unit) track(o health.Observation, now time.Time) {
 func (r *Remediator) look(ctx context.Context, u *unit) (health.Observation, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	o, err := r.o.Prober.Look(ctx, u.svc.ID)
+	o, err := r.o.Prober.Look(ctx, u.id)
 	if err != nil {
-		return o, fmt.Errorf("look at %s: %w", u.svc.ID, err)
+		return o, fmt.Errorf("look at %s: %w", u.id, err)
 	}
 	return o, nil
 }
@@ -113,7 +113,7 @@ func (r *Remediator) look(ctx context.Context, u *unit) (health.Observation, err
 func (r *Remediator) procState(ctx context.Context, u *unit) byte {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	res, err := r.o.Host.Run(ctx, u.svc.ID, host.VerbProcState, 0)
+	res, err := r.o.Host.Run(ctx, u.id, host.VerbProcState, 0)
 	if err != nil {
 		return 0
 	}

@@ -25,17 +25,17 @@ func (r *Remediator) gather(ctx context.Context, u *unit, state health.Unit, too
 	if !state.StateChange.IsZero() {
 		since = state.StateChange.Add(-took - logSlack)
 	}
-	if res, err := r.o.Host.Run(ctx, u.svc.ID, host.VerbJournal, diagnoseLines); err == nil {
+	if res, err := r.o.Host.Run(ctx, u.id, host.VerbJournal, diagnoseLines); err == nil {
 		e.Journal = messages(host.ParseJournal(res.Stdout), since)
 	}
-	if u.svc.Unit.LogFile != "" {
-		if res, err := r.o.Host.Run(ctx, u.svc.ID, host.VerbRedisLog, diagnoseLines); err == nil {
+	if u.svc().Unit.LogFile != "" {
+		if res, err := r.o.Host.Run(ctx, u.id, host.VerbRedisLog, diagnoseLines); err == nil {
 			e.RedisLog = lastStart(host.ParseRedisLog(res.Stdout, nil))
 		}
 	}
-	if res, err := r.o.Host.Run(ctx, u.svc.ID, host.VerbListeners, 0); err == nil {
+	if res, err := r.o.Host.Run(ctx, u.id, host.VerbListeners, 0); err == nil {
 		for _, l := range host.ParseListeners(res.Stdout) {
-			if l.Port == u.svc.Port && l.Process != "" && l.PID != state.MainPID {
+			if l.Port == u.svc().Port && l.Process != "" && l.PID != state.MainPID {
 				e.Holder = fmt.Sprintf("%s (pid %d)", l.Process, l.PID)
 			}
 		}

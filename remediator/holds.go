@@ -28,13 +28,13 @@ func (r *Remediator) holds(u *unit, now time.Time) []Hold {
 	if until := time.Unix(0, r.stallUntil.Load()); now.Before(until) {
 		out = append(out, Hold{Code: HoldStalled, Text: "redis-medic itself stood still: its evidence may be old", Since: now, Until: until})
 	}
-	if b := breaker.Now(u.mem.Breaker, u.svc.Breaker, now); b.Phase == breaker.Open && u.svc.Breaker.Enabled {
-		out = append(out, Hold{Code: HoldBreaker, Text: fmt.Sprintf("%d operations in a row failed", b.Failures), Since: b.OpenedAt, Until: b.OpenedAt.Add(u.svc.Breaker.OpenFor)})
+	if b := breaker.Now(u.mem.Breaker, u.svc().Breaker, now); b.Phase == breaker.Open && u.svc().Breaker.Enabled {
+		out = append(out, Hold{Code: HoldBreaker, Text: fmt.Sprintf("%d operations in a row failed", b.Failures), Since: b.OpenedAt, Until: b.OpenedAt.Add(u.svc().Breaker.OpenFor)})
 	}
 	if l := u.mem.Latch; l != nil {
 		out = append(out, Hold{Code: HoldLatched, Text: "manual intervention required: " + l.Text, Since: l.Since})
 	}
-	if !u.svc.AutoRecovery {
+	if !u.svc().AutoRecovery {
 		out = append(out, Hold{Code: HoldDisabled, Text: "automatic recovery is switched off in the configuration"})
 	} else if u.mem.Disabled != nil {
 		out = append(out, *u.mem.Disabled)

@@ -51,12 +51,12 @@ func (r *Remediator) stepDone(ctx context.Context, u *unit, s Step) {
 	}
 	u.mu.Unlock()
 	if err != nil {
-		r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("store an incident's step")
+		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("store an incident's step")
 	}
 	if shown != nil {
-		r.o.Logger.Info().Str("service", u.svc.ID).Str("incident", shown.ID).Str("kind", s.Kind).Str("level", s.Level).
+		r.o.Logger.Info().Str("service", u.id).Str("incident", shown.ID).Str("kind", s.Kind).Str("level", s.Level).
 			Str("code", s.Code).Str("result", s.Result).Msg(s.Text)
-		r.publish(Event{Type: EventIncident, Service: u.svc.ID, Status: string(shown.Status), Message: s.Text, Incident: shown})
+		r.publish(Event{Type: EventIncident, Service: u.id, Status: string(shown.Status), Message: s.Text, Incident: shown})
 	}
 }
 
@@ -75,13 +75,13 @@ func (r *Remediator) publish(e Event) {
 }
 
 func (r *Remediator) recoveryEvent(u *unit, level, status, message string) {
-	r.publish(Event{Type: EventAutoRecovery, Service: u.svc.ID, RecoveryLevel: level, Status: status, Message: message})
+	r.publish(Event{Type: EventAutoRecovery, Service: u.id, RecoveryLevel: level, Status: status, Message: message})
 }
 
 // record begins an audit record about a service.
 func (r *Remediator) record(u *unit, actor Actor, operation string, phase audit.Phase) audit.Record {
 	return audit.Record{
-		EventType: "service_operation", Service: u.svc.ID, Operation: operation, Phase: phase,
+		EventType: "service_operation", Service: u.id, Operation: operation, Phase: phase,
 		User:     audit.User{ID: actor.ID, Email: actor.Email, Role: actor.Role, Auth: actor.Auth},
 		Security: audit.Security{CommandValidated: true, RiskLevel: risk(operation)},
 	}
@@ -139,7 +139,7 @@ func (r *Remediator) degrade(u *unit, in ladder.Input) {
 	}
 	u.mu.Unlock()
 	if entered {
-		r.publish(Event{Type: EventDegradation, Service: u.svc.ID, Status: "entered", Message: "Redis is not available: dependants should use their fallbacks",
+		r.publish(Event{Type: EventDegradation, Service: u.id, Status: "entered", Message: "Redis is not available: dependants should use their fallbacks",
 			Degradation: map[string]any{"active": true, "since": in.Now.UTC()}})
 	}
 }
@@ -151,7 +151,7 @@ func (r *Remediator) undegrade(u *unit, now time.Time) {
 	u.mem.DegradedSince = time.Time{}
 	u.mu.Unlock()
 	if !since.IsZero() {
-		r.publish(Event{Type: EventDegradation, Service: u.svc.ID, Status: "left", Message: "Redis is available again",
+		r.publish(Event{Type: EventDegradation, Service: u.id, Status: "left", Message: "Redis is available again",
 			Degradation: map[string]any{"active": false, "since": since, "duration_seconds": now.Sub(since).Seconds()}})
 	}
 }
@@ -168,20 +168,20 @@ func (r *Remediator) recordSelfHealing(u *unit, now, before health.Unit) {
 		return // the open incident tells it
 	}
 	text := fmt.Sprintf("the process ended (%s) and systemd restarted it: restart %d since the unit's last start by hand", exitWords(before, now), now.NRestarts)
-	inc := &incidentDoc{Incident: Incident{ID: newID("inc", at), Service: u.svc.ID, Status: IncidentSelfHealed, Cause: "restarted_by_systemd", CauseText: text,
+	inc := &incidentDoc{Incident: Incident{ID: newID("inc", at), Service: u.id, Status: IncidentSelfHealed, Cause: "restarted_by_systemd", CauseText: text,
 		OpenedAt: at.UTC(), RecoveredAt: at.UTC(), ClosedAt: at.UTC(),
 		Steps: []Step{{At: at.UTC(), Kind: "observed", Code: "restarted_by_systemd", Result: "success", Text: text}}}}
 	err := u.save(ctx, r.o.Store, inc, at)
 	u.mu.Unlock()
 	if err != nil {
-		r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("record a restart by systemd")
+		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("record a restart by systemd")
 	}
-	r.metrics.incidents.WithLabelValues(u.svc.ID, string(IncidentSelfHealed)).Inc()
+	r.metrics.incidents.WithLabelValues(u.id, string(IncidentSelfHealed)).Inc()
 	rec := r.record(u, System(), "restarted_by_systemd", audit.PhaseSystem)
 	rec.EventType, rec.Reason, rec.Incident, rec.Result.Success = "auto_recovery", text, inc.ID, true
 	r.auditQuietly(ctx, rec)
 	shown := inc.clone()
-	r.publish(Event{Type: EventIncident, Service: u.svc.ID, Status: string(inc.Status), Message: text, Incident: &shown})
+	r.publish(Event{Type: EventIncident, Service: u.id, Status: string(inc.Status), Message: text, Incident: &shown})
 }
 
 // exitWords says how the process ended, as far as systemd still tells.
@@ -199,37 +199,35 @@ func exitWords(before, now health.Unit) string {
 
 // settleInterrupted closes the intents that an earlier process left without an outcome. What became of them is observed by the
 // loop; nothing is repeated blindly.
-func (r *Remediator) settleInterrupted(ctx context.Context) error {
-	for _, u := range r.all() {
+func (r *Remediator) settleInterrupted(ctx context.Context, u *unit) error {
+	u.mu.Lock()
+	p, inc := u.mem.Pending, u.incident
+	var act *Step
+	if inc != nil {
+		act = openIntent(inc.Steps)
+	}
+	u.mu.Unlock()
+	if p != nil {
+		rec := r.record(u, p.Actor, string(p.Operation), audit.PhaseOutcome)
+		rec.RequestID, rec.Result.Error, rec.Reason = p.RequestID, "outcome unknown", "redis-medic ended before the operation did; the state is observed instead"
+		if _, err := r.o.Audit.Append(ctx, rec); err != nil {
+			return fmt.Errorf("record the outcome of an interrupted %s: %w", p.Operation, err)
+		}
 		u.mu.Lock()
-		p, inc := u.mem.Pending, u.incident
-		var act *Step
-		if inc != nil {
-			act = openIntent(inc.Steps)
-		}
+		u.mem.Pending = nil
+		err := r.saveLocked(ctx, u)
 		u.mu.Unlock()
-		if p != nil {
-			rec := r.record(u, p.Actor, string(p.Operation), audit.PhaseOutcome)
-			rec.RequestID, rec.Result.Error, rec.Reason = p.RequestID, "outcome unknown", "redis-medic ended before the operation did; the state is observed instead"
-			if _, err := r.o.Audit.Append(ctx, rec); err != nil {
-				return fmt.Errorf("record the outcome of an interrupted %s: %w", p.Operation, err)
-			}
-			u.mu.Lock()
-			u.mem.Pending = nil
-			err := r.saveLocked(ctx, u)
-			u.mu.Unlock()
-			if err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
-		if act != nil {
-			rec := r.record(u, System(), act.Act, audit.PhaseOutcome)
-			rec.EventType, rec.Incident, rec.Level = "auto_recovery", inc.ID, act.Level
-			rec.Result.Error, rec.Reason = "outcome unknown", "redis-medic ended before the act did; the state is observed instead"
-			r.auditQuietly(ctx, rec)
-			r.stepDone(ctx, u, Step{Kind: "outcome", Level: act.Level, Act: act.Act, Result: "unknown", Code: "interrupted",
-				Text: "redis-medic was restarted before the act ended: looking instead of repeating it"})
-		}
+	}
+	if act != nil {
+		rec := r.record(u, System(), act.Act, audit.PhaseOutcome)
+		rec.EventType, rec.Incident, rec.Level = "auto_recovery", inc.ID, act.Level
+		rec.Result.Error, rec.Reason = "outcome unknown", "redis-medic ended before the act did; the state is observed instead"
+		r.auditQuietly(ctx, rec)
+		r.stepDone(ctx, u, Step{Kind: "outcome", Level: act.Level, Act: act.Act, Result: "unknown", Code: "interrupted",
+			Text: "redis-medic was restarted before the act ended: looking instead of repeating it"})
 	}
 	return nil
 }

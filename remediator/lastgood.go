@@ -33,10 +33,10 @@ func (c *configChange) evidence() map[string]string {
 // restorable asks the host, without changing anything, whether it has a configuration to put back. The answer goes into the
 // evidence: the difference, or why there is nothing to put back.
 func (r *Remediator) restorable(ctx context.Context, u *unit, evidence map[string]string) bool {
-	if !u.svc.Ladder.RestoreConfig {
+	if !u.svc().Ladder.RestoreConfig {
 		return false
 	}
-	res, err := r.o.Host.Run(ctx, u.svc.ID, host.VerbConfigDiff, 0)
+	res, err := r.o.Host.Run(ctx, u.id, host.VerbConfigDiff, 0)
 	if diff := cleanDiff(res.Stdout); diff != "" {
 		evidence["config_diff"] = diff
 	}

@@ -47,7 +47,7 @@ func (r *Remediator) step(ctx context.Context, u *unit) time.Duration {
 	in, err := r.evidence(ctx, u)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("look")
+			r.o.Logger.Error().Err(err).Str("service", u.id).Msg("look")
 		}
 		return time.Second
 	}
@@ -60,7 +60,7 @@ func (r *Remediator) step(ctx context.Context, u *unit) time.Duration {
 	if u.watching() {
 		return r.watch(ctx, u, in)
 	}
-	d := ladder.Next(in, u.svc.Ladder)
+	d := ladder.Next(in, u.svc().Ladder)
 	return r.carryOut(ctx, u, in, d)
 }
 
@@ -80,7 +80,7 @@ func (r *Remediator) currentIncident(u *unit) (inc *incidentDoc, fresh bool) {
 		}
 		now := time.Now()
 		u.incident = &incidentDoc{Incident: Incident{
-			ID: newID("inc", now), Service: u.svc.ID, Alert: a.Name, Fingerprint: a.Fingerprint, AlertAt: a.StartsAt,
+			ID: newID("inc", now), Service: u.id, Alert: a.Name, Fingerprint: a.Fingerprint, AlertAt: a.StartsAt,
 			OpenedAt: now.UTC(), Status: IncidentObserving,
 		}}
 		return u.incident, true

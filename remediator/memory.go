@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -82,8 +83,10 @@ type incidentDoc struct {
 
 // unit is one service at run time.
 type unit struct {
-	svc  Service
-	wake chan struct{} // size 1: a wake-up is a hint, two are one
+	id       string
+	settings atomic.Pointer[Service] // replaced as a whole by a reload
+	wake     chan struct{}           // size 1: a wake-up is a hint, two are one
+	worker   worker                  // the newest loop; guarded by Remediator.mu
 
 	mu       sync.Mutex // guards the fields below
 	mem      memory
@@ -94,8 +97,13 @@ type unit struct {
 }
 
 func newUnit(s Service) *unit {
-	return &unit{svc: s, wake: make(chan struct{}, 1), alerts: map[string]Alert{}, mem: memory{Desired: Desired{Running: true}}}
+	u := &unit{id: s.ID, wake: make(chan struct{}, 1), alerts: map[string]Alert{}, mem: memory{Desired: Desired{Running: true}}}
+	u.settings.Store(&s)
+	return u
 }
+
+// svc returns the settings in force. They are not changed, only replaced.
+func (u *unit) svc() *Service { return u.settings.Load() }
 
 func (u *unit) poke() {
 	select {
@@ -124,19 +132,19 @@ func (u *unit) release() {
 
 // load reads what the last process left behind.
 func (u *unit) load(ctx context.Context, s store.Documents) error {
-	doc, err := s.Document(ctx, kindState, u.svc.ID)
+	doc, err := s.Document(ctx, kindState, u.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 	case err != nil:
-		return fmt.Errorf("read the state of %s: %w", u.svc.ID, err)
+		return fmt.Errorf("read the state of %s: %w", u.id, err)
 	default:
 		if err := json.Unmarshal(doc.JSON, &u.mem); err != nil {
-			return fmt.Errorf("decode the state of %s: %w", u.svc.ID, err)
+			return fmt.Errorf("decode the state of %s: %w", u.id, err)
 		}
 	}
-	open, _, err := s.ListDocuments(ctx, store.DocumentQuery{Kind: kindIncident, Service: u.svc.ID, OpenOnly: true, Limit: 1})
+	open, _, err := s.ListDocuments(ctx, store.DocumentQuery{Kind: kindIncident, Service: u.id, OpenOnly: true, Limit: 1})
 	if err != nil {
-		return fmt.Errorf("read the open incident of %s: %w", u.svc.ID, err)
+		return fmt.Errorf("read the open incident of %s: %w", u.id, err)
 	}
 	if len(open) > 0 {
 		u.incident = &incidentDoc{}
@@ -151,18 +159,18 @@ func (u *unit) load(ctx context.Context, s store.Documents) error {
 func (u *unit) save(ctx context.Context, s store.Documents, inc *incidentDoc, now time.Time) error {
 	state, err := json.Marshal(u.mem)
 	if err != nil {
-		return fmt.Errorf("encode the state of %s: %w", u.svc.ID, err)
+		return fmt.Errorf("encode the state of %s: %w", u.id, err)
 	}
-	docs := []store.Document{{Kind: kindState, ID: u.svc.ID, Service: u.svc.ID, Open: true, At: now, JSON: state}}
+	docs := []store.Document{{Kind: kindState, ID: u.id, Service: u.id, Open: true, At: now, JSON: state}}
 	if inc != nil {
 		body, err := json.Marshal(inc)
 		if err != nil {
 			return fmt.Errorf("encode incident %s: %w", inc.ID, err)
 		}
-		docs = append(docs, store.Document{Kind: kindIncident, ID: inc.ID, Service: u.svc.ID, Open: !inc.Status.Closed(), At: inc.OpenedAt, JSON: body})
+		docs = append(docs, store.Document{Kind: kindIncident, ID: inc.ID, Service: u.id, Open: !inc.Status.Closed(), At: inc.OpenedAt, JSON: body})
 	}
 	if err := s.PutDocuments(ctx, docs...); err != nil {
-		return fmt.Errorf("store the state of %s: %w", u.svc.ID, err)
+		return fmt.Errorf("store the state of %s: %w", u.id, err)
 	}
 	return nil
 }

@@ -52,9 +52,9 @@ func newMetrics(r *Remediator) *metrics {
 	for _, u := range r.all() {
 		for _, rung := range ladder.Rungs() {
 			for _, result := range []string{"success", "failure"} {
-				m.recoveries.WithLabelValues(u.svc.ID, string(rung), result)
+				m.recoveries.WithLabelValues(u.id, string(rung), result)
 			}
-			m.attempts.WithLabelValues(u.svc.ID, string(rung))
+			m.attempts.WithLabelValues(u.id, string(rung))
 		}
 	}
 	for _, result := range []string{"success", "failure"} {
@@ -109,7 +109,7 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	for _, u := range c.r.all() {
-		s, ok := c.r.State(u.svc.ID)
+		s, ok := c.r.State(u.id)
 		if !ok {
 			continue
 		}

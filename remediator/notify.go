@@ -45,11 +45,11 @@ const (
 
 // tell queues a notice where the service wants that kind told. It never blocks.
 func (r *Remediator) tell(u *unit, kind NoticeKind, level, summary, text string) {
-	severity, wanted := u.svc.Notices[kind]
+	severity, wanted := u.svc().Notices[kind]
 	if !wanted || r.o.Notifier == nil {
 		return
 	}
-	n := Notice{Kind: kind, Service: u.svc.ID, Severity: severity, Level: level, Summary: summary, Text: text, At: time.Now().UTC()}
+	n := Notice{Kind: kind, Service: u.id, Severity: severity, Level: level, Summary: summary, Text: text, At: time.Now().UTC()}
 	if i := u.openIncident(); i != nil {
 		n.Incident = i.ID
 	}

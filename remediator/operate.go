@@ -47,7 +47,7 @@ func (r *Remediator) Operate(ctx context.Context, req Request) (Result, error) {
 	if !ok {
 		return Result{}, ErrUnknownService
 	}
-	if !u.svc.Allowed[req.Operation] {
+	if !u.svc().Allowed[req.Operation] {
 		return Result{}, r.refuse(ctx, u, req, ErrNotAllowed)
 	}
 	began := time.Now()
@@ -94,13 +94,13 @@ func (r *Remediator) refuse(ctx context.Context, u *unit, req Request, err error
 func (r *Remediator) admit(u *unit, req Request, now time.Time) (generation uint64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	set := u.svc.Ladder
+	set := u.svc().Ladder
 	starts := req.Operation == OpStart || req.Operation == OpRestart
 	if starts && breaker.Looping(u.mem.Starts, set.MaxStarts, set.StartWindow, now) {
 		oldest := breaker.Keep(u.mem.Starts, set.StartWindow, now)[0]
 		return 0, &RateError{RetryAfter: max(oldest.Add(set.StartWindow).Sub(now), time.Second)}
 	}
-	next, leave, after := breaker.Begin(u.mem.Breaker, u.svc.Breaker, now)
+	next, leave, after := breaker.Begin(u.mem.Breaker, u.svc().Breaker, now)
 	if !leave {
 		return 0, &BreakerOpenError{RetryAfter: after}
 	}
@@ -115,7 +115,7 @@ func (r *Remediator) intendOperation(ctx context.Context, u *unit, req Request, 
 	rec := r.operationRecord(u, req, audit.PhaseIntent)
 	if _, err := r.o.Audit.Append(wctx, rec); err != nil {
 		r.giveBack(u, generation)
-		r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("audit: an operation is refused")
+		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("audit: an operation is refused")
 		return ErrAudit
 	}
 	now := time.Now().UTC()
@@ -135,10 +135,10 @@ func (r *Remediator) intendOperation(ctx context.Context, u *unit, req Request, 
 	u.mu.Unlock()
 	if err != nil {
 		r.giveBack(u, generation)
-		r.o.Logger.Error().Err(err).Str("service", u.svc.ID).Msg("store: an operation is refused")
+		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("store: an operation is refused")
 		return ErrAudit
 	}
-	r.publish(Event{Type: EventService, Service: u.svc.ID, Event: string(req.Operation), User: req.Actor.Name(), Result: "started"})
+	r.publish(Event{Type: EventService, Service: u.id, Event: string(req.Operation), User: req.Actor.Name(), Result: "started"})
 	return nil
 }
 
@@ -150,7 +150,7 @@ func (r *Remediator) operationRecord(u *unit, req Request, phase audit.Phase) au
 
 // operate does it, on the remediator's own context.
 func (r *Remediator) operate(u *unit, req Request, began time.Time, generation uint64) (Result, error) {
-	timeout := u.svc.OperationTimeout
+	timeout := u.svc().OperationTimeout
 	ctx, cancel := context.WithTimeoutCause(r.actions, timeout, fmt.Errorf("%s took more than %s", req.Operation, timeout))
 	defer cancel()
 	res := Result{Operation: req.Operation, ExitCode: -1, PreviousUptime: -1, ConnectionsTerminated: -1}
@@ -243,7 +243,7 @@ func (r *Remediator) reload(ctx context.Context, u *unit, before health.Observat
 }
 
 func (r *Remediator) performVerb(ctx context.Context, u *unit, v host.Verb) actResult {
-	res, err := r.o.Host.Run(ctx, u.svc.ID, v, 0)
+	res, err := r.o.Host.Run(ctx, u.id, v, 0)
 	return actResult{exitCode: res.ExitCode, err: err, act: ladder.Act(v), class: host.ClassOf(err), output: res.Stderr}
 }
 
@@ -311,7 +311,7 @@ func (r *Remediator) settle(u *unit, req Request, res *Result, err error, genera
 	case res.Success:
 		u.mem.Breaker = breaker.Succeed(u.mem.Breaker, generation)
 	default:
-		u.mem.Breaker = breaker.Fail(u.mem.Breaker, u.svc.Breaker, generation, time.Now())
+		u.mem.Breaker = breaker.Fail(u.mem.Breaker, u.svc().Breaker, generation, time.Now())
 	}
 	// A stop that certainly did not happen must not hold automatic recovery for ever.
 	if req.Operation == OpStop && !res.Success && !res.OutcomeUnknown {
@@ -323,7 +323,7 @@ func (r *Remediator) settle(u *unit, req Request, res *Result, err error, genera
 	}
 	u.mem.Pending = nil
 	if serr := r.saveLocked(ctx, u); serr != nil {
-		r.o.Logger.Error().Err(serr).Str("service", u.svc.ID).Msg("store the outcome of an operation")
+		r.o.Logger.Error().Err(serr).Str("service", u.id).Msg("store the outcome of an operation")
 	}
 	u.mu.Unlock()
 
@@ -339,6 +339,6 @@ func (r *Remediator) settle(u *unit, req Request, res *Result, err error, genera
 		word = "failure"
 	}
 	r.auditQuietly(ctx, rec)
-	r.metrics.operations.WithLabelValues(u.svc.ID, string(req.Operation), word).Inc()
-	r.publish(Event{Type: EventService, Service: u.svc.ID, Event: string(req.Operation), User: req.Actor.Name(), Result: word, Message: res.Message})
+	r.metrics.operations.WithLabelValues(u.id, string(req.Operation), word).Inc()
+	r.publish(Event{Type: EventService, Service: u.id, Event: string(req.Operation), User: req.Actor.Name(), Result: word, Message: res.Message})
 }

@@ -73,7 +73,7 @@ func (r *Remediator) reconcile(ctx context.Context) error {
 		byService[a.Service][a.Fingerprint] = a
 	}
 	for _, u := range r.all() {
-		u.setAlerts(byService[u.svc.ID], asked)
+		u.setAlerts(byService[u.id], asked)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,9 +24,12 @@ type Remediator struct {
 	listener net.Listener
 	metrics  *metrics
 
-	mu    sync.RWMutex // guards units and order
+	mu    sync.RWMutex     // guards the fields down to loops
+	known map[string]*unit // all that were ever configured: one that returns may still have an act in hand
 	units map[string]*unit
 	order []string
+	group *errgroup.Group // of the loops, while Run runs
+	loops context.Context //nolint:containedctx // the group's: a unit that a reload adds is worked on until Run ends
 
 	heard       atomic.Int64 // unix nanoseconds of the last webhook, of any kind
 	reconciled  atomic.Int64 // unix nanoseconds of the last answer of Alertmanager's API
@@ -44,15 +48,10 @@ func New(ctx context.Context, o Options) (*Remediator, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Remediator{o: o, units: map[string]*unit{}, hurry: make(chan struct{}, 1), notices: make(chan Notice, noticeQueue)}
+	r := &Remediator{o: o, known: map[string]*unit{}, hurry: make(chan struct{}, 1), notices: make(chan Notice, noticeQueue)}
 	r.actions, r.stopActions = context.WithCancelCause(context.WithoutCancel(ctx))
-	for _, s := range o.Services {
-		u := newUnit(s)
-		if err := u.load(ctx, o.Store); err != nil {
-			return nil, err
-		}
-		r.units[s.ID] = u
-		r.order = append(r.order, s.ID)
+	if err := r.SetServices(ctx, o.Services); err != nil {
+		return nil, err
 	}
 	r.metrics = newMetrics(r)
 	if o.Listen != "" {
@@ -78,12 +77,9 @@ var errShutdown = errors.New("redis-medic is shutting down")
 // Run serves the webhook and works on incidents until ctx ends; then it takes no more work, lets the act in hand go on for the
 // grace time, and returns after every goroutine has ended.
 func (r *Remediator) Run(ctx context.Context) error {
-	if err := r.settleInterrupted(ctx); err != nil {
-		return err
-	}
 	g, gctx := errgroup.WithContext(ctx)
-	for _, u := range r.all() {
-		g.Go(func() error { return r.work(gctx, u) })
+	if err := r.startLoops(gctx, g); err != nil {
+		return err
 	}
 	g.Go(func() error { return r.reconcileLoop(gctx) })
 	g.Go(func() error { return r.clockLoop(gctx) })
@@ -105,6 +101,88 @@ func (r *Remediator) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// SetServices puts another list of services into effect, as a reload does. What is known of a service that stays - incident, holds,
+// breaker, counts - stays; its new settings count from the next decision on. A service that is left out is left alone at once: an
+// act in hand ends, its incident waits for its return. On an error nothing has changed. One call at a time.
+func (r *Remediator) SetServices(ctx context.Context, services []Service) error {
+	r.mu.RLock()
+	known, running := maps.Clone(r.known), r.group != nil
+	r.mu.RUnlock()
+	for _, s := range services {
+		if known[s.ID] != nil {
+			continue
+		}
+		u := newUnit(s)
+		if err := u.load(ctx, r.o.Store); err != nil {
+			return err
+		}
+		if running {
+			if err := r.settleInterrupted(ctx, u); err != nil {
+				return err
+			}
+		}
+		known[s.ID] = u
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.units
+	r.known, r.units, r.order = known, map[string]*unit{}, nil
+	for _, s := range services {
+		u := known[s.ID]
+		u.settings.Store(&s)
+		r.units[s.ID] = u
+		r.order = append(r.order, s.ID)
+		if r.group != nil && old[s.ID] == nil {
+			r.startLoop(u)
+		}
+		u.poke()
+	}
+	for id, u := range old {
+		if r.units[id] == nil && r.group != nil {
+			u.worker.stop()
+		}
+	}
+	return nil
+}
+
+// startLoops settles what an earlier process left open, and begins to work on every service.
+func (r *Remediator) startLoops(ctx context.Context, g *errgroup.Group) error {
+	for _, u := range r.all() {
+		if err := r.settleInterrupted(ctx, u); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.group, r.loops = g, ctx
+	for _, u := range r.units {
+		r.startLoop(u)
+	}
+	return nil
+}
+
+// worker is the loop that works on a unit.
+type worker struct {
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// startLoop begins to work on a service, as soon as the loop that worked on it before it was taken out has ended: one loop alone
+// moves an incident. The caller holds mu.
+func (r *Remediator) startLoop(u *unit) {
+	ctx, stop := context.WithCancel(r.loops)
+	before, now := u.worker, worker{stop: stop, ended: make(chan struct{})}
+	u.worker = now
+	r.group.Go(func() error {
+		defer close(now.ended)
+		defer stop()
+		if before.ended != nil {
+			<-before.ended
+		}
+		return r.work(ctx, u)
+	})
 }
 
 func (r *Remediator) all() []*unit {
@@ -135,8 +213,8 @@ func (r *Remediator) State(service string) (State, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := State{
-		Service: service, AutoRecoveryEnabled: u.svc.AutoRecovery && u.mem.Disabled == nil && u.mem.Latch == nil,
-		Desired: u.mem.Desired, Holds: holds, Breaker: breaker.Now(u.mem.Breaker, u.svc.Breaker, now),
+		Service: service, AutoRecoveryEnabled: u.svc().AutoRecovery && u.mem.Disabled == nil && u.mem.Latch == nil,
+		Desired: u.mem.Desired, Holds: holds, Breaker: breaker.Now(u.mem.Breaker, u.svc().Breaker, now),
 		RecentRecoveries: len(breaker.Keep(u.mem.Recoveries, time.Hour, now)),
 		LastRecovery:     u.mem.LastRecovery, RecoveryStatus: u.mem.RecoveryStatus, DegradedSince: u.mem.DegradedSince,
 	}
