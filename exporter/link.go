@@ -199,12 +199,17 @@ func (l *link) put(c *resp.Conn, epoch int, whole bool) {
 	}
 }
 
-// reset changes how to connect and drops the kept connections.
-func (l *link) reset(options func() resp.Options) {
+// reset changes how to connect. keep tells that the new way leads to the same place under the same name: kept connections stay.
+func (l *link) reset(options func() resp.Options, keep bool) {
 	l.mu.Lock()
-	l.options, l.spoke = options, false
+	l.options = options
+	if !keep {
+		l.spoke = false
+	}
 	l.mu.Unlock()
-	l.drop()
+	if !keep {
+		l.drop()
+	}
 }
 
 // drop closes the kept connections; ones in use are closed when they come back.

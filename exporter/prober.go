@@ -32,7 +32,8 @@ type ProberOptions struct {
 
 // Prober watches services and remembers what it saw. All methods are safe for concurrent use.
 type Prober struct {
-	opt ProberOptions
+	opt     ProberOptions
+	setting sync.Mutex // held by SetTargets, so that two lists are not put into effect at once; taken before mu
 
 	mu       sync.Mutex // guards the fields below
 	services map[string]*watched
@@ -44,7 +45,8 @@ type Prober struct {
 // watched is a service and the handle on the goroutines that watch it.
 type watched struct {
 	*service
-	cancel context.CancelFunc // nil while Run does not run
+	cancel context.CancelFunc // nil while it is not watched
+	ended  chan struct{}      // closed when the goroutines of the last watch have ended; nil before the first
 }
 
 // NewProber checks the options and starts nothing.
@@ -56,12 +58,31 @@ func NewProber(opt ProberOptions) (*Prober, error) {
 	return p, nil
 }
 
-// SetTargets puts another list of services into effect: new ones are watched at once, removed ones are forgotten, and what is
-// known of the others stays. A service that moved to another address or unit starts anew.
+// SetTargets puts another list of services into effect, also while Run runs. A service whose id, address and unit stay keeps all that
+// is known of it, its counters and, unless the way to reach Redis changed, its connections: scrapes see it without a gap. New ones are
+// watched at once. Of removed ones nothing is known any more, and nothing is announced after SetTargets has returned; a service that
+// moved to another address or unit is a removed and a new one. With an error nothing has changed. It must not be called by OnChange.
 func (p *Prober) SetTargets(targets []Target) error {
 	if err := checkTargets(targets); err != nil {
 		return err
 	}
+	p.setting.Lock()
+	defer p.setting.Unlock()
+	for _, ended := range p.replace(targets) {
+		<-ended
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx != nil {
+		for _, w := range p.services {
+			p.start(w)
+		}
+	}
+	return nil
+}
+
+// replace puts the services in place, stops the watch of those that are gone, and returns the ends to wait for.
+func (p *Prober) replace(targets []Target) []<-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next := make(map[string]*watched, len(targets))
@@ -78,19 +99,18 @@ func (p *Prober) SetTargets(targets []Target) error {
 		}
 		next[t.ID] = &watched{service: newService(t, p.opt.Units != nil)}
 	}
+	var ends []<-chan struct{}
 	for id, old := range p.services {
-		if next[id] != old {
-			p.stop(old)
+		if next[id] == old {
+			continue
+		}
+		if p.stop(old); old.ended != nil {
+			ends = append(ends, old.ended)
 		}
 	}
 	p.services, p.order = next, order
 	sort.Strings(p.order)
-	if p.ctx != nil {
-		for _, w := range next {
-			p.start(w)
-		}
-	}
-	return nil
+	return ends
 }
 
 // Run watches all services until ctx ends and returns when all its goroutines have ended.
@@ -122,8 +142,12 @@ func (p *Prober) start(w *watched) {
 		return
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
-	w.cancel = cancel
-	p.wg.Go(func() { p.watch(ctx, w.service) })
+	ended := make(chan struct{})
+	w.cancel, w.ended = cancel, ended
+	p.wg.Go(func() {
+		defer close(ended)
+		p.watch(ctx, w.service)
+	})
 }
 
 // stop ends the watch of a service; its goroutines end soon after. mu is held.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -130,6 +131,8 @@ type fakeUnits struct {
 	watches []func(health.UnitRead)
 	reads   int
 	err     error // what WatchUnit returns at once, if anything
+
+	watching atomic.Int32 // calls of WatchUnit that have not returned
 }
 
 func running() health.UnitRead {
@@ -155,6 +158,8 @@ func (f *fakeUnits) ReadUnit(_ context.Context, _ string) health.UnitRead {
 }
 
 func (f *fakeUnits) WatchUnit(ctx context.Context, _ string, changed func(health.UnitRead)) error {
+	f.watching.Add(1)
+	defer f.watching.Add(-1)
 	f.mu.Lock()
 	err := f.err
 	f.watches = append(f.watches, changed)

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +23,10 @@ type service struct {
 	dirty chan struct{} // wakes the announcer; holds one
 	ping  chan struct{} // asks for a PING now; holds one
 	unit  chan struct{} // asks for a unit read now; holds one
-	// lostOne tells the loop that a PING was lost, perhaps in a scrape; holds one.
+	// lostOne tells the loop that another interval applies: a PING was lost, perhaps in a scrape. Holds one.
 	lostOne chan struct{}
+	// These tell the other loops that a reload changed their settings; each holds one.
+	slow, resurvey, rewatch chan struct{}
 
 	mu        sync.Mutex // guards the fields below
 	target    Target
@@ -38,13 +41,14 @@ type service struct {
 	found     *surveyed // nil: no survey so far
 	startRun  string    // the run id that startTime belongs to
 	startTime float64
-	seen      summary // of the last verdict
+	seen      summary            // of the last verdict
+	unwatch   context.CancelFunc // ends the watch of the unit; nil while there is none
 }
 
 func newService(t Target, watched bool) *service {
 	s := &service{
 		dirty: make(chan struct{}, 1), ping: make(chan struct{}, 1), unit: make(chan struct{}, 1),
-		lostOne: make(chan struct{}, 1),
+		lostOne: make(chan struct{}, 1), slow: make(chan struct{}, 1), resurvey: make(chan struct{}, 1), rewatch: make(chan struct{}, 1),
 	}
 	s.samples.Ping.Reply = health.NoReplyYet
 	s.configure(t, watched)
@@ -53,19 +57,38 @@ func newService(t Target, watched bool) *service {
 
 // configure puts a (changed) target into effect. watched tells whether there is anybody to read units.
 func (s *service) configure(t Target, watched bool) {
+	t.Off.Systemd = t.Off.Systemd || !watched
+	s.mu.Lock()
+	before := s.target
+	sameSurvey := before.Collect.Survey.same(t.Collect.Survey)
+	s.target, s.samples.Off = t, t.Off
+	if !sameSurvey {
+		s.found = nil
+	}
+	if t.Off.Systemd && s.unwatch != nil {
+		s.unwatch()
+	}
+	s.judge(time.Now())
+	s.mu.Unlock()
 	s.link.reset(func() resp.Options {
 		o := resp.Options{Addr: t.Addr, TLS: t.TLS}
 		if t.Credentials != nil {
 			o.User, o.Password = t.Credentials()
 		}
 		return o
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.target = t
-	s.samples.Off = t.Off
-	s.samples.Off.Systemd = t.Off.Systemd || !watched
-	s.judge(time.Now())
+	}, before.sameWay(t))
+	if before.ID == "" { // its loops have not begun
+		return
+	}
+	if before.Timings != t.Timings || before.Off != t.Off {
+		s.kick(s.lostOne)
+		s.kick(s.slow)
+		s.kick(s.unit)
+		s.kick(s.rewatch)
+	}
+	if !sameSurvey {
+		s.kick(s.resurvey)
+	}
 }
 
 func (s *service) current() Target {

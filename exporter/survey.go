@@ -57,8 +57,10 @@ func (s *service) survey(ctx context.Context, o Survey) {
 	}
 	found.took, found.err = time.Since(found.at), err
 	s.mu.Lock()
-	s.found = found
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.target.Collect.Survey.same(o) { // else a reload has changed the question
+		s.found = found
+	}
 }
 
 // run does all parts; the first one that breaks the connection or runs out of time ends it.
@@ -255,11 +257,16 @@ func (v *surveyor) counts() error {
 	return nil
 }
 
+// lastSurvey is nil before the first one, and after a reload that changed what is looked up.
+func (s *service) lastSurvey() *surveyed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found
+}
+
 // publishSurvey adds what the last survey found, and when that was.
 func publishSurvey(p *page, s *service) {
-	s.mu.Lock()
-	found := s.found
-	s.mu.Unlock()
+	found := s.lastSurvey()
 	if found == nil {
 		return
 	}

@@ -1,11 +1,14 @@
 package exporter
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -81,6 +84,39 @@ const (
 // on reports whether there is anything to survey.
 func (s Survey) on() bool {
 	return len(s.Keys)+len(s.CountKeys)+len(s.KeyGroups)+len(s.Streams) > 0 || s.Indexes
+}
+
+// same reports whether two surveys look up the same things.
+func (s Survey) same(o Survey) bool { return reflect.DeepEqual(s, o) }
+
+// sameWay reports whether a connection that was made for one target is as good for the other: the same place, user, password and
+// terms of TLS. TLS settings with functions in them are never taken for the same unless they are one and the same value.
+func (t Target) sameWay(o Target) bool {
+	user, password := t.credentials()
+	otherUser, otherPassword := o.credentials()
+	return t.Addr == o.Addr && user == otherUser && password == otherPassword && sameTLS(t.TLS, o.TLS)
+}
+
+func (t Target) credentials() (user, password string) {
+	if t.Credentials == nil {
+		return "", ""
+	}
+	return t.Credentials()
+}
+
+func sameTLS(a, b *tls.Config) bool {
+	if a == b || a == nil || b == nil {
+		return a == b
+	}
+	if a.VerifyConnection != nil || b.VerifyConnection != nil || a.VerifyPeerCertificate != nil || b.VerifyPeerCertificate != nil ||
+		a.GetClientCertificate != nil || b.GetClientCertificate != nil {
+		return false
+	}
+	return a.ServerName == b.ServerName && a.MinVersion == b.MinVersion && a.MaxVersion == b.MaxVersion &&
+		a.InsecureSkipVerify == b.InsecureSkipVerify && a.RootCAs.Equal(b.RootCAs) && //nolint:gosec // compared, not set
+		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y tls.Certificate) bool {
+			return slices.EqualFunc(x.Certificate, y.Certificate, bytes.Equal)
+		})
 }
 
 // Timings says how often each layer is checked and how long a check may take. Zero values become the defaults.

@@ -28,6 +28,7 @@ func (p *Prober) watch(ctx context.Context, s *service) {
 	wg.Go(func() { p.announce(ctx, s) })
 	wg.Go(func() { p.pingLoop(ctx, s) })
 	wg.Go(func() { p.slowLoop(ctx, s) })
+	wg.Go(func() { p.surveyLoop(ctx, s) })
 	if p.opt.Units != nil {
 		wg.Go(func() { p.unitLoop(ctx, s) })
 		wg.Go(func() { p.watchUnit(ctx, s) })
@@ -112,12 +113,12 @@ func (s *service) pingEvery() time.Duration {
 	return s.target.Timings.PingInterval
 }
 
-// slowLoop runs the performance and the pool layer, and surveys the data where that is asked for.
+// slowLoop runs the performance and the pool layer.
 func (p *Prober) slowLoop(ctx context.Context, s *service) {
 	if !wait(ctx, rand.N(spread), nil) {
 		return
 	}
-	due := [3]time.Time{}
+	last := [2]time.Time{}
 	for {
 		t := s.current()
 		jobs := [...]struct {
@@ -127,21 +128,36 @@ func (p *Prober) slowLoop(ctx context.Context, s *service) {
 		}{
 			{t.Timings.InfoInterval, !t.Off.Performance && s.answers(), func() { p.readInfo(ctx, s, t.Timings.InfoTimeout) }},
 			{t.Timings.PoolInterval, !t.Off.Pool, func() { p.checkPool(ctx, s, t.Timings.PoolTimeout) }},
-			{t.Collect.Survey.Interval, t.Collect.Survey.on() && s.answers(), func() { s.survey(ctx, t.Collect.Survey) }},
 		}
 		next := time.Now().Add(t.Timings.InfoInterval)
 		for i, j := range jobs {
-			if now := time.Now(); !now.Before(due[i]) {
-				due[i] = now.Add(j.every)
+			if now := time.Now(); now.Sub(last[i]) >= j.every {
+				last[i] = now
 				if j.on {
 					j.do()
 				}
 			}
-			if due[i].Before(next) {
-				next = due[i]
+			if due := last[i].Add(j.every); due.Before(next) {
+				next = due
 			}
 		}
-		if !wait(ctx, time.Until(next), nil) {
+		if !wait(ctx, time.Until(next), s.slow) {
+			return
+		}
+	}
+}
+
+// surveyLoop looks things up in the data where that is asked for: at once, and each interval.
+func (p *Prober) surveyLoop(ctx context.Context, s *service) {
+	if !wait(ctx, rand.N(spread), nil) {
+		return
+	}
+	for {
+		o := s.current().Collect.Survey
+		if o.on() && s.answers() {
+			s.survey(ctx, o)
+		}
+		if !wait(ctx, o.Interval, s.resurvey) {
 			return
 		}
 	}
@@ -191,15 +207,33 @@ func (s *service) unitRetryAfter(every time.Duration) time.Duration {
 // watchUnit takes in systemd's own word of each change.
 func (p *Prober) watchUnit(ctx context.Context, s *service) {
 	for {
-		t := s.current()
-		if !t.Off.Systemd {
-			err := p.opt.Units.WatchUnit(ctx, t.ID, s.recordUnit)
-			if ctx.Err() == nil {
-				p.opt.Logger.Warn().Err(err).Str("service", t.ID).Dur("again_after", rewatch).Msg("unit changes cannot be watched; the unit is read each interval")
+		if watchCtx, id, on := s.beginWatch(ctx); on {
+			err := p.opt.Units.WatchUnit(watchCtx, id, s.recordUnit)
+			if watchCtx.Err() == nil {
+				p.opt.Logger.Warn().Err(err).Str("service", id).Dur("again_after", rewatch).Msg("unit changes cannot be watched; the unit is read each interval")
 			}
+			s.endWatch()
 		}
-		if !wait(ctx, rewatch, nil) {
+		if !wait(ctx, rewatch, s.rewatch) {
 			return
 		}
 	}
+}
+
+// beginWatch returns the context of a watch of the unit, which ends when the systemd layer is switched off; on tells whether it is on.
+func (s *service) beginWatch(ctx context.Context) (watchCtx context.Context, id string, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.target.Off.Systemd {
+		return nil, "", false
+	}
+	watchCtx, s.unwatch = context.WithCancel(ctx)
+	return watchCtx, s.target.ID, true
+}
+
+func (s *service) endWatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unwatch()
+	s.unwatch = nil
 }
