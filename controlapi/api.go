@@ -20,7 +20,6 @@ import (
 
 	"github.com/redis-medic/redis-medic/controlapi/authn"
 	"github.com/redis-medic/redis-medic/controlapi/live"
-	"github.com/redis-medic/redis-medic/controlapi/rbac"
 	"github.com/redis-medic/redis-medic/remediator"
 )
 
@@ -36,19 +35,15 @@ const (
 
 // API is the control API. It is safe for concurrent use.
 type API struct {
-	opts     Options
 	log      zerolog.Logger
 	listener net.Listener
 	server   *http.Server
 
-	routes   []route
-	services map[string]*service
-	order    []*service
-	panel    panel
+	settings  atomic.Pointer[settings]
+	reloading sync.Mutex // one reload at a time
+	panel     panel
 
 	auth          *authn.Authenticator
-	permissions   atomic.Pointer[rbac.Table]
-	crossOrigin   *http.CrossOriginProtection
 	limits        *limits
 	confirmations *confirmations
 	operations    *operations
@@ -61,19 +56,8 @@ type API struct {
 
 // New checks the options and binds the listener. It starts nothing; the caller must call Run, or Close.
 func New(o Options) (*API, error) {
-	if err := o.complete(); err != nil {
-		return nil, fmt.Errorf("control api: %w", err)
-	}
-	a := &API{
-		opts: o, log: o.Logger.With().Str("component", component).Logger(), routes: routes(), services: map[string]*service{},
-		limits: newLimits(o.RateLimits), confirmations: newConfirmations(o.ConfirmationTTL), operations: newOperations(),
-	}
-	for _, info := range o.Services {
-		s := &service{ServiceInfo: info}
-		a.services[info.ID] = s
-		a.order = append(a.order, s)
-	}
-	if err := a.assemble(); err != nil {
+	a := &API{log: o.Logger.With().Str("component", component).Logger(), operations: newOperations()}
+	if err := a.assemble(o); err != nil {
 		return nil, fmt.Errorf("control api: %w", err)
 	}
 	listener, err := net.Listen("tcp", o.Listen)
@@ -85,72 +69,35 @@ func New(o Options) (*API, error) {
 }
 
 // assemble makes the parts from the options.
-func (a *API) assemble() error {
-	for i := range a.routes {
-		if a.routes[i].permission == "" {
-			return fmt.Errorf("route %s %s has no permission", a.routes[i].method, a.routes[i].path)
-		}
-	}
-	o := a.opts
-	if own := "/ws/services/" + a.order[0].ID + "/status"; o.Websocket.Endpoint != own {
-		a.routes = append(a.routes, route{
-			method: http.MethodGet, path: o.Websocket.Endpoint, permission: rbac.Live, act: "follow events", audit: "live", event: eventAccess,
-			handler: func(a *API, w http.ResponseWriter, c *call) error {
-				c.service = a.order[0]
-				return getLive(a, w, c)
-			},
-		})
-	}
-	table, err := rbac.New(o.Permissions)
+func (a *API) assemble(o Options) error {
+	s, err := a.settle(o, nil)
 	if err != nil {
 		return err
 	}
-	a.permissions.Store(&table)
-	a.auth, err = authn.New(authn.Options{
-		Users: o.Users, ServiceAccounts: o.ServiceAccounts, JWT: o.JWT, Sessions: o.Sessions, SessionIdle: o.SessionIdle, SessionMax: o.SessionMax,
-	})
-	if err != nil {
+	a.settings.Store(s)
+	a.limits, a.confirmations = newLimits(s.RateLimits), newConfirmations(s.ConfirmationTTL)
+	if a.auth, err = authn.New(s.accounts()); err != nil {
 		return err
 	}
 	a.warnWithoutPassword()
 	if a.panel, err = loadPanel(o.Panel); err != nil {
 		return err
 	}
-	a.crossOrigin = http.NewCrossOriginProtection()
-	for _, origin := range o.AllowedOrigins {
-		if err := a.crossOrigin.AddTrustedOrigin(origin); err != nil {
-			return fmt.Errorf("allowed_origins: %w", err)
-		}
-	}
-	a.hub = live.New(live.Options{
-		Logger: a.log, MaxClients: o.Websocket.MaxClients, MaxPerUser: o.Websocket.MaxPerUser, MaxPerAddress: o.Websocket.MaxPerAddress,
-		OriginPatterns: o.AllowedOrigins, Snapshot: a.snapshot, Prepare: a.prepare, Mute: muted(o),
-	})
+	a.hub = live.New(live.Options{Logger: a.log, Limits: s.streams(), Snapshot: a.snapshot, Prepare: a.prepare})
 	a.metrics = newMetrics(a.hub)
 	a.server = &http.Server{
-		Handler: a.router(), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.conf().router.ServeHTTP(w, r) }),
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: withConn,
 		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(a.log), slog.LevelDebug),
 	}
 	return nil
 }
 
-// muted lists the event types that the configuration switches off.
-func muted(o Options) map[remediator.EventType]bool {
-	return map[remediator.EventType]bool{
-		remediator.EventServiceStatus: !o.Websocket.BroadcastStatusChanges,
-		remediator.EventHealth:        !o.Websocket.BroadcastHealthChanges,
-		remediator.EventService:       !o.Websocket.BroadcastOperations,
-		remediator.EventAutoRecovery:  !o.Websocket.BroadcastAutoRecovery,
-		remediator.EventIncident:      !o.Websocket.BroadcastAutoRecovery,
-		remediator.EventDegradation:   !o.Degraded.BroadcastStatus,
-	}
-}
-
 // prepare makes the next answer about the service fresh, and puts a degradation into the form in which it can also be asked for.
 // It must not ask the remediator, whose goroutine it runs on.
 func (a *API) prepare(ev *remediator.Event) {
-	if s, known := a.services[ev.Service]; known {
+	if s, known := a.conf().services[ev.Service]; known {
 		s.invalidate()
 	}
 	if ev.Type != remediator.EventDegradation {
@@ -186,32 +133,13 @@ func (a *API) Handler() http.Handler { return a.server.Handler }
 // Close releases the listener of an API that was never run.
 func (a *API) Close() error { return a.listener.Close() }
 
-// SetUsers replaces the accounts. Open sessions and event streams follow within seconds.
-func (a *API) SetUsers(ctx context.Context, users []authn.User, accounts []authn.ServiceAccount) error {
-	if err := a.auth.Update(ctx, users, accounts); err != nil {
-		return fmt.Errorf("set users: %w", err)
-	}
-	a.warnWithoutPassword()
-	return nil
-}
-
-// SetPermissions replaces the permissions; on an error the old ones stay.
-func (a *API) SetPermissions(overrides map[rbac.Permission][]rbac.Role) error {
-	table, err := rbac.New(overrides)
-	if err != nil {
-		return fmt.Errorf("set permissions: %w", err)
-	}
-	a.permissions.Store(&table)
-	return nil
-}
-
 // Run serves until ctx ends. Then it stops accepting, lets requests and operations in hand finish within the grace time, closes
 // the event streams, and returns after all its goroutines have ended; an operation that takes longer goes on in the remediator.
 func (a *API) Run(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	// The streams outlive the stop of the listener only by the order below.
 	group.Go(func() error {
-		config := a.opts.WebConfigFile
+		config := a.conf().WebConfigFile
 		err := web.Serve(a.listener, a.server, &web.FlagConfig{WebConfigFile: &config}, slog.New(zerolog.NewSlogHandler(a.log)))
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
@@ -234,7 +162,7 @@ func (a *API) Run(ctx context.Context) error {
 
 // shutdown ends the server; connections that are still busy after the grace time are cut.
 func (a *API) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), a.opts.ShutdownGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), a.conf().ShutdownGrace)
 	defer cancel()
 	defer func() { _ = a.listener.Close() }() // a server that never began does not close it
 	if err := a.server.Shutdown(ctx); err != nil {
@@ -253,7 +181,7 @@ func (a *API) waitForOperations() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(a.opts.ShutdownGrace):
+	case <-time.After(a.conf().ShutdownGrace):
 		a.log.Warn().Msg("an operation is still running at shutdown; its record stays an intent without an outcome")
 	}
 }

@@ -22,7 +22,7 @@ func getAudit(a *API, w http.ResponseWriter, c *call) error {
 	if err := a.auditAudit(c); err != nil {
 		return err
 	}
-	records, next, err := a.opts.Audits.Query(c.r.Context(), filter)
+	records, next, err := a.conf().Audits.Query(c.r.Context(), filter)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func getAuditExport(a *API, w http.ResponseWriter, c *call) error {
 	h.Set("Content-Disposition", `attachment; filename="redis-medic-audit.`+string(format)+`"`)
 	h.Set("Cache-Control", "no-store")
 	out := &lazyWriter{w: w}
-	if err := a.opts.Audits.Export(ctx, out, filter, format); err != nil {
+	if err := a.conf().Audits.Export(ctx, out, filter, format); err != nil {
 		if !out.begun {
 			h.Del("Content-Disposition")
 			return err

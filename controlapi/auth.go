@@ -46,7 +46,7 @@ type userBody struct {
 }
 
 func (a *API) me(p authn.Principal) meBody {
-	table := a.permissions.Load()
+	table := a.conf().table
 	b := meBody{
 		User: userBody{ID: p.ID, Email: p.Email, Role: p.Role}, Permissions: table.Of(rbac.Role(p.Role)),
 		RequiredRoles: map[rbac.Permission][]rbac.Role{}, ExpiresAt: stampOrNil(p.Expires), AuthMethod: string(p.Method),

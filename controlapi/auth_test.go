@@ -274,7 +274,7 @@ func TestWrongCredentialsAreRefusedEverywhere(t *testing.T) {
 func TestASessionStoreThatIsDown(t *testing.T) {
 	r := newRig(t, nil)
 	cookie, _ := signIn(r, "admin@autobot.local")
-	r.auth, _ = authn.New(authn.Options{Users: r.opts.Users, Sessions: r.sessions}) // a process with an empty cache
+	r.auth, _ = authn.New(authn.Options{Users: r.conf().Users, Sessions: r.sessions}) // a process with an empty cache
 	r.sessions.setBroken(true)
 	for path, want := range map[string]int{"/api/services/redis/status": 200, "/api/services/redis/health": 200, "/api/auth/me": 500} {
 		if a := r.do("GET", path, "", withCookie(cookie)); a.code != want || strings.Contains(string(a.raw), "locked") {
@@ -294,27 +294,27 @@ func TestRolesAndUsersChangeWhileTheProgramRuns(t *testing.T) {
 		t.Fatal("an operator cannot start")
 	}
 	demoted := []authn.User{{ID: "user-456", Email: "operator@autobot.local", Role: "viewer", PasswordHash: passwordHash}}
-	if err := r.SetUsers(t.Context(), demoted, nil); err != nil {
+	if err := r.setUsers(demoted, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := start(); got != 403 {
 		t.Errorf("demoted: %d", got)
 	}
-	if err := r.SetPermissions(map[rbac.Permission][]rbac.Role{rbac.Start: {"viewer"}}); err != nil || start() != 200 {
+	if err := r.setPermissions(map[rbac.Permission][]rbac.Role{rbac.Start: {"viewer"}}); err != nil || start() != 200 {
 		t.Errorf("allowed again: %v", err)
 	}
-	if err := r.SetPermissions(map[rbac.Permission][]rbac.Role{"fly": {"viewer"}}); err == nil || start() != 200 {
+	if err := r.setPermissions(map[rbac.Permission][]rbac.Role{"fly": {"viewer"}}); err == nil || start() != 200 {
 		t.Errorf("a bad table was taken: %v", err)
 	}
 	changed := demoted[0]
 	changed.PasswordHash = strings.Replace(passwordHash, "$2a$04$", "$2b$04$", 1)
-	if err := r.SetUsers(t.Context(), []authn.User{changed}, nil); err != nil || start() != 401 {
+	if err := r.setUsers([]authn.User{changed}, nil); err != nil || start() != 401 {
 		t.Errorf("the session outlived the password: %v", err)
 	}
-	if err := r.SetUsers(t.Context(), []authn.User{{ID: ""}}, nil); err == nil {
+	if err := r.setUsers([]authn.User{{ID: ""}}, nil); err == nil {
 		t.Error("a user without an id was taken")
 	}
-	if err := r.SetUsers(t.Context(), []authn.User{{ID: "x", Role: "admin", PasswordHash: "$2a$12$..."}}, nil); err != nil || !strings.Contains(r.log.String(), "password hash of this user cannot be read") {
+	if err := r.setUsers([]authn.User{{ID: "x", Role: "admin", PasswordHash: "$2a$12$..."}}, nil); err != nil || !strings.Contains(r.log.String(), "password hash of this user cannot be read") {
 		t.Errorf("an unreadable hash is a warning: %v", err)
 	}
 }

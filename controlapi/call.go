@@ -175,12 +175,12 @@ func (a *API) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	if len(a.opts.TrustedProxies) == 0 || r.Header.Get("X-Forwarded-Proto") != "https" {
+	if len(a.conf().TrustedProxies) == 0 || r.Header.Get("X-Forwarded-Proto") != "https" {
 		return false
 	}
 	hostPart, _, _ := net.SplitHostPort(r.RemoteAddr)
 	ip, err := netip.ParseAddr(hostPart)
-	return err == nil && isTrusted(ip.Unmap(), a.opts.TrustedProxies)
+	return err == nil && isTrusted(ip.Unmap(), a.conf().TrustedProxies)
 }
 
 // record starts an audit record of this call.
@@ -201,7 +201,7 @@ const auditTimeout = 5 * time.Second
 func (a *API) append(c *call, rec audit.Record) error {
 	ctx, cancel := c.detached(auditTimeout)
 	defer cancel()
-	if _, err := a.opts.Auditor.Append(ctx, rec); err != nil {
+	if _, err := a.conf().Auditor.Append(ctx, rec); err != nil {
 		a.metrics.audits.Inc()
 		return auditProblem(err)
 	}

@@ -12,10 +12,9 @@ const maxConfirmations = 1000
 
 // confirmations are one-use tokens that prove that a person was told what a stop affects. Safe for concurrent use.
 type confirmations struct {
-	ttl time.Duration
-
-	// mu guards open.
+	// mu guards the fields below.
 	mu   sync.Mutex
+	ttl  time.Duration
 	open map[string]confirmation
 }
 
@@ -26,6 +25,13 @@ type confirmation struct {
 
 func newConfirmations(ttl time.Duration) *confirmations {
 	return &confirmations{ttl: ttl, open: map[string]confirmation{}}
+}
+
+// set changes how long further confirmations last.
+func (c *confirmations) set(ttl time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ttl = ttl
 }
 
 func (c *confirmations) issue(user, service, operation string, now time.Time) string {
@@ -60,7 +66,7 @@ func (c *confirmations) prune(now time.Time) {
 
 // confirmed returns nil, or the document's 400 that asks for confirmation.
 func (a *API) confirmed(c *call, op string, given, tokenGiven bool, token string) error {
-	if !a.opts.ConfirmStop {
+	if !a.conf().ConfirmStop {
 		return nil
 	}
 	detail := "Stopping Redis will affect all dependent services"
@@ -76,9 +82,9 @@ func (a *API) confirmed(c *call, op string, given, tokenGiven bool, token string
 	p := newProblem(http.StatusBadRequest, "confirmation_required", detail)
 	p.err = "Confirmation required to stop Redis service"
 	p.extra = map[string]any{
-		"affected_services": a.opts.Dependents, "confirmation_required": true,
+		"affected_services": a.conf().Dependents, "confirmation_required": true,
 		"confirmation_token":           a.confirmations.issue(c.who.ID, c.service.ID, op, time.Now()),
-		"confirmation_timeout_seconds": int(a.opts.ConfirmationTTL / time.Second),
+		"confirmation_timeout_seconds": int(a.conf().ConfirmationTTL / time.Second),
 	}
 	return p
 }

@@ -121,7 +121,7 @@ func milliseconds(d time.Duration) float64 { return round(float64(d)/float64(tim
 
 func getHealth(a *API, w http.ResponseWriter, c *call) error {
 	s := c.service
-	e, err := s.health.get(s, a.opts.Cache, func() any { return a.healthOf(s.ID) })
+	e, err := s.health.get(s, a.conf().Cache, func() any { return a.healthOf(s.ID) })
 	if err != nil {
 		return err
 	}
@@ -130,16 +130,16 @@ func getHealth(a *API, w http.ResponseWriter, c *call) error {
 }
 
 func (a *API) healthOf(id string) healthBody {
-	v, _ := a.opts.Prober.View(id)
-	state, _ := a.opts.Remediator.State(id)
+	v, _ := a.conf().Prober.View(id)
+	state, _ := a.conf().Remediator.State(id)
 	return newHealthBody(v, state)
 }
 
 // getSelfHealth is the component of document section 7.3, about the first service.
 func getSelfHealth(a *API, w http.ResponseWriter, c *call) error {
-	s := a.order[0]
-	v, known := a.opts.Prober.View(s.ID)
-	state, owned := a.opts.Remediator.State(s.ID)
+	s := a.conf().order[0]
+	v, known := a.conf().Prober.View(s.ID)
+	state, owned := a.conf().Remediator.State(s.ID)
 	if !known || !owned {
 		return writeJSON(w, http.StatusServiceUnavailable, map[string]any{
 			"status": "unhealthy", "component": "redis_service_management", "error": "the service is not being watched",

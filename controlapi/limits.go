@@ -12,30 +12,36 @@ const window = time.Minute
 
 // limits counts acts per person and kind over a sliding minute. It is safe for concurrent use.
 type limits struct {
+	// mu guards the fields below. taken has the times of the acts of the last minute, oldest first.
+	mu        sync.Mutex
 	perMinute map[string]int
-
-	// mu guards taken: the times of the acts of the last minute, oldest first.
-	mu    sync.Mutex
-	taken map[limitKey][]time.Time
+	taken     map[limitKey][]time.Time
 }
 
 type limitKey struct{ user, kind string }
 
 func newLimits(r RateLimits) *limits {
-	return &limits{
-		perMinute: map[string]int{"start": r.Start, "stop": r.Stop, "restart": r.Restart, "reload": r.Restart, "logs": r.Logs},
-		taken:     map[limitKey][]time.Time{},
-	}
+	l := &limits{taken: map[limitKey][]time.Time{}}
+	l.set(r)
+	return l
+}
+
+// set replaces the limits. What was taken stays taken.
+func (l *limits) set(r RateLimits) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.perMinute = map[string]int{"start": r.Start, "stop": r.Stop, "restart": r.Restart, "reload": r.Restart, "logs": r.Logs}
 }
 
 // take counts one act, or refuses it with 429, and says in the headers how many are left.
 func (l *limits) take(h http.Header, user, kind string, now time.Time) error {
-	limit := l.perMinute[kind]
-	if limit < 0 {
-		return nil
-	}
 	key := limitKey{user, kind}
 	l.mu.Lock()
+	limit := l.perMinute[kind]
+	if limit < 0 {
+		l.mu.Unlock()
+		return nil
+	}
 	times := recent(l.taken[key], now)
 	refused := len(times) >= limit
 	if !refused {

@@ -42,7 +42,7 @@ func getLogs(a *API, w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if a.opts.Logs == nil {
+	if a.conf().Logs == nil {
 		return newProblem(http.StatusServiceUnavailable, "logs_unavailable", "Logs cannot be read by this process")
 	}
 	c.validated = true
@@ -55,7 +55,7 @@ func getLogs(a *API, w http.ResponseWriter, c *call) error {
 	if q.level != "" || !q.since.IsZero() {
 		fetch = host.MaxLines
 	}
-	entries, err := a.opts.Logs.Logs(c.r.Context(), c.service.ID, fetch)
+	entries, err := a.conf().Logs.Logs(c.r.Context(), c.service.ID, fetch)
 	if err != nil {
 		return err
 	}

@@ -137,13 +137,13 @@ func (a *API) launch(run *operationRun, c *call, op remediator.Operation, reason
 	request := remediator.Request{
 		Service: c.service.ID, Operation: op, Actor: c.actor(), SourceIP: c.sourceIP, RequestID: c.requestID, Reason: reason,
 	}
-	ctx, cancel := c.detached(a.opts.OperationTimeout)
+	ctx, cancel := c.detached(a.conf().OperationTimeout)
 	s := c.service
-	s.invalidateFor(a.opts.Cache)
+	s.invalidateFor(a.conf().Cache)
 	a.running.Go(func() {
 		defer cancel()
-		result, err := a.opts.Remediator.Operate(ctx, request)
-		s.invalidateFor(a.opts.Cache)
+		result, err := a.conf().Remediator.Operate(ctx, request)
+		s.invalidateFor(a.conf().Cache)
 		if err != nil {
 			a.operations.abandon(run, err)
 			return
@@ -161,7 +161,7 @@ func (s *service) invalidateFor(settings CacheSettings) {
 // await sends the answer when it is there.
 func (a *API) await(w http.ResponseWriter, c *call, run *operationRun) error {
 	// The operation may take longer than any other answer.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(a.opts.OperationTimeout + writeTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(a.conf().OperationTimeout + writeTimeout))
 	select {
 	case <-run.done:
 	case <-c.r.Context().Done():

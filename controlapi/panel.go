@@ -39,8 +39,8 @@ func getReady(a *API, w http.ResponseWriter, _ *call) error {
 	if !a.ready.Load() {
 		return newProblem(http.StatusServiceUnavailable, "not_ready", "Not ready yet, or shutting down")
 	}
-	if a.opts.Ready != nil {
-		if err := a.opts.Ready(); err != nil {
+	if a.conf().Ready != nil {
+		if err := a.conf().Ready(); err != nil {
 			p := newProblem(http.StatusServiceUnavailable, "not_ready", "A part of the program is not ready; the log has the cause")
 			p.cause = err
 			return p
@@ -60,14 +60,14 @@ func postConfigReload(a *API, w http.ResponseWriter, c *call) error {
 	if err := c.decode(w, &struct{}{}); err != nil {
 		return err
 	}
-	if a.opts.Reload == nil {
+	if a.conf().Reload == nil {
 		return newProblem(http.StatusNotImplemented, "no_reload", "This process cannot reload its configuration")
 	}
 	c.validated = true
 	if err := a.append(c, c.record(audit.PhaseIntent)); err != nil {
 		return err
 	}
-	err := a.opts.Reload()
+	err := a.conf().Reload()
 	outcome := c.record(audit.PhaseOutcome)
 	outcome.Result.Success, outcome.Result.Status = err == nil, http.StatusOK
 	if err != nil {

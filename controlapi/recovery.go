@@ -102,10 +102,10 @@ func textOrNil(s string) *string {
 	return &s
 }
 
-func (a *API) seesEvidence(c *call) bool { return a.permissions.Load().Allow(c.role(), rbac.Logs) }
+func (a *API) seesEvidence(c *call) bool { return a.conf().table.Allow(c.role(), rbac.Logs) }
 
 func getAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
-	state, ok := a.opts.Remediator.State(c.service.ID)
+	state, ok := a.conf().Remediator.State(c.service.ID)
 	if !ok {
 		return remediator.ErrUnknownService
 	}
@@ -114,7 +114,7 @@ func getAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
 	switch c.r.URL.Query().Get("explain") {
 	case "", "false":
 	case "true":
-		e, err := a.opts.Remediator.Explain(c.r.Context(), c.service.ID)
+		e, err := a.conf().Remediator.Explain(c.r.Context(), c.service.ID)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func putAutoRecovery(a *API, w http.ResponseWriter, c *call) error {
 		return badRequest("enabled is required")
 	}
 	err := a.set(c, auditTimeout, func(ctx context.Context, actor remediator.Actor) error {
-		return a.opts.Remediator.SetAutoRecovery(ctx, c.service.ID, actor, *body.Enabled, plain(body.Reason, maxReason))
+		return a.conf().Remediator.SetAutoRecovery(ctx, c.service.ID, actor, *body.Enabled, plain(body.Reason, maxReason))
 	})
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func postAutoRecoveryReset(a *API, w http.ResponseWriter, c *call) error {
 		return err
 	}
 	err := a.set(c, auditTimeout, func(ctx context.Context, actor remediator.Actor) error {
-		return a.opts.Remediator.ResetAutoRecovery(ctx, c.service.ID, actor, plain(body.Reason, maxReason))
+		return a.conf().Remediator.ResetAutoRecovery(ctx, c.service.ID, actor, plain(body.Reason, maxReason))
 	})
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func postMaintenance(a *API, w http.ResponseWriter, c *call) error {
 	}
 	var hold remediator.Hold
 	err := a.set(c, maintenanceTimeout, func(ctx context.Context, actor remediator.Actor) (err error) {
-		hold, err = a.opts.Remediator.AddMaintenance(ctx, c.service.ID, actor, until.UTC(), plain(body.Reason, maxReason))
+		hold, err = a.conf().Remediator.AddMaintenance(ctx, c.service.ID, actor, until.UTC(), plain(body.Reason, maxReason))
 		return err
 	})
 	if err != nil {
@@ -218,7 +218,7 @@ const maintenanceTimeout = 15 * time.Second
 
 func deleteMaintenance(a *API, w http.ResponseWriter, c *call) error {
 	err := a.set(c, maintenanceTimeout, func(ctx context.Context, actor remediator.Actor) error {
-		return a.opts.Remediator.EndMaintenance(ctx, c.service.ID, actor)
+		return a.conf().Remediator.EndMaintenance(ctx, c.service.ID, actor)
 	})
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ const (
 )
 
 func (a *API) degraded(s remediator.State) bool {
-	return a.opts.Degraded.Enabled && !s.DegradedSince.IsZero()
+	return a.conf().Degraded.Enabled && !s.DegradedSince.IsZero()
 }
 
 func (a *API) newDegradationBody(id string, s remediator.State, now time.Time) degradationBody {
@@ -260,22 +260,22 @@ func (a *API) newDegradationBody(id string, s remediator.State, now time.Time) d
 	if !a.degraded(s) {
 		return b
 	}
-	b.Degraded, b.ShowBanner = true, a.opts.Degraded.ShowBanner
+	b.Degraded, b.ShowBanner = true, a.conf().Degraded.ShowBanner
 	b.Since = stampOrNil(s.DegradedSince)
 	b.DurationSeconds = new(round(max(0, now.Sub(s.DegradedSince).Seconds()), 1))
 	b.Message = "Limited functionality: Redis is unavailable"
 	b.Fallbacks["real_time"], b.Fallbacks["knowledge_base"] = fallbackRealTime, fallbackKnowledge
-	if a.opts.Degraded.MemorySessions {
+	if a.conf().Degraded.MemorySessions {
 		b.Fallbacks["sessions"] = fallbackSessions
 	}
-	if a.opts.Degraded.FallbackCache {
+	if a.conf().Degraded.FallbackCache {
 		b.Fallbacks["cache"] = fallbackCache
 	}
 	return b
 }
 
 func getDegradation(a *API, w http.ResponseWriter, c *call) error {
-	state, _ := a.opts.Remediator.State(c.service.ID)
+	state, _ := a.conf().Remediator.State(c.service.ID)
 	return writeJSON(w, http.StatusOK, a.newDegradationBody(c.service.ID, state, time.Now()))
 }
 
@@ -285,7 +285,7 @@ func getIncidents(a *API, w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	incidents, next, err := a.opts.Remediator.Incidents(c.r.Context(), c.service.ID, q.Get("cursor"), limit)
+	incidents, next, err := a.conf().Remediator.Incidents(c.r.Context(), c.service.ID, q.Get("cursor"), limit)
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func getIncidents(a *API, w http.ResponseWriter, c *call) error {
 }
 
 func getIncident(a *API, w http.ResponseWriter, c *call) error {
-	in, err := a.opts.Remediator.Incident(c.r.Context(), mux.Vars(c.r)["incident"])
+	in, err := a.conf().Remediator.Incident(c.r.Context(), mux.Vars(c.r)["incident"])
 	if err != nil {
 		return err
 	}
@@ -306,7 +306,7 @@ func getIncident(a *API, w http.ResponseWriter, c *call) error {
 
 // getEvidence sends an incident with all that was seen, as a file.
 func getEvidence(a *API, w http.ResponseWriter, c *call) error {
-	in, err := a.opts.Remediator.Incident(c.r.Context(), mux.Vars(c.r)["incident"])
+	in, err := a.conf().Remediator.Incident(c.r.Context(), mux.Vars(c.r)["incident"])
 	if err != nil {
 		return err
 	}
@@ -314,7 +314,7 @@ func getEvidence(a *API, w http.ResponseWriter, c *call) error {
 	if err := a.granted(c, map[string]string{"incident": in.ID}); err != nil {
 		return err
 	}
-	bundle, err := a.opts.Remediator.Evidence(c.r.Context(), in.ID)
+	bundle, err := a.conf().Remediator.Evidence(c.r.Context(), in.ID)
 	if err != nil && !errors.Is(err, remediator.ErrUnknownIncident) {
 		return err
 	}

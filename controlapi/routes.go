@@ -22,6 +22,8 @@ type route struct {
 	risk  string // risk_level in the audit log; empty: low
 	limit string // rate limit; empty: none
 	quiet bool   // logged at debug level only
+	// stream: a WebSocket, which takes a ticket or a token in the URL too.
+	stream bool
 }
 
 func (rt *route) riskLevel() string {
@@ -88,7 +90,8 @@ func routes() []route {
 		{method: "POST", path: "/api/auth/ws-ticket", permission: rbac.Live, handler: postTicket, act: "get a ticket", audit: "ws_ticket", event: eventAuthentication},
 		{method: "GET", path: "/api/auth/me", permission: rbac.SignedIn, handler: getMe, act: "ask who one is", quiet: true},
 
-		{method: "GET", path: "/ws/services/{id}/status", permission: rbac.Live, handler: getLive, act: "follow events", audit: "live", event: eventAccess},
+		{method: "GET", path: "/ws/services/{id}/status", permission: rbac.Live, handler: getLive, act: "follow events", audit: "live", event: eventAccess,
+			stream: true},
 
 		{method: "GET", path: "/openapi.yaml", permission: rbac.Public, handler: getOpenAPI, act: "read the API description", quiet: true},
 		{method: "GET", path: "/-/healthy", permission: rbac.Public, handler: getHealthy, act: "ask for life", quiet: true},
@@ -98,12 +101,12 @@ func routes() []route {
 	}
 }
 
-// router builds the mux from the table. Paths outside of it are the panel's, or 404.
-func (a *API) router() *mux.Router {
+// newRouter builds the mux from the table. Paths outside of it are the panel's, or 404.
+func (a *API) newRouter(table []route) *mux.Router {
 	// A path is taken as it was sent: an encoded slash is no slash, so that a proxy in front and we read the same.
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	for i := range a.routes {
-		rt := &a.routes[i]
+	for i := range table {
+		rt := &table[i]
 		methods := []string{rt.method}
 		if rt.method == http.MethodGet && !strings.HasPrefix(rt.path, "/ws/") {
 			methods = append(methods, http.MethodHead)
@@ -118,9 +121,9 @@ func (a *API) router() *mux.Router {
 // refuseMethod answers 405 with the methods that the path has.
 func refuseMethod(a *API, w http.ResponseWriter, c *call) error {
 	var allowed []string
-	for i := range a.routes {
-		if matchesPath(a.routes[i].path, c.r.URL.EscapedPath()) {
-			allowed = append(allowed, a.routes[i].method)
+	for _, rt := range a.conf().routes {
+		if matchesPath(rt.path, c.r.URL.EscapedPath()) {
+			allowed = append(allowed, rt.method)
 		}
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))

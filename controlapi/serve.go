@@ -50,7 +50,7 @@ var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{8,64}$`)
 func (a *API) serve(rt *route) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := &recorder{ResponseWriter: rw}
-		c := &call{r: r, route: rt, who: authn.Anonymous(), requestID: requestID(r), sourceIP: addressOf(r, a.opts.TrustedProxies), began: time.Now()}
+		c := &call{r: r, route: rt, who: authn.Anonymous(), requestID: requestID(r), sourceIP: addressOf(r, a.conf().TrustedProxies), began: time.Now()}
 		a.metrics.inFlight.Inc()
 		defer a.finish(w, c)
 		setSecurityHeaders(w.Header(), c.requestID)
@@ -102,7 +102,7 @@ func (a *API) handle(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	if id, named := mux.Vars(c.r)["id"]; named {
-		s, known := a.services[id]
+		s, known := a.conf().services[id]
 		if !known {
 			return newProblem(http.StatusNotFound, "unknown_service", "No such service")
 		}
@@ -131,13 +131,13 @@ func (a *API) identify(c *call) error {
 		c.who = who
 		return nil
 	}
-	if c.route.permission == rbac.Live && c.route.method == http.MethodGet {
+	if c.route.stream {
 		if done, err := a.identifyStream(c); done || err != nil {
 			return err
 		}
 	}
 	cookie, ok := a.cookie(c.r)
-	if err := a.crossOrigin.Check(c.r); err != nil {
+	if err := a.conf().crossOrigin.Check(c.r); err != nil {
 		return newProblem(http.StatusForbidden, "cross_origin", "Requests from other sites are refused")
 	}
 	if !ok {
@@ -148,7 +148,7 @@ func (a *API) identify(c *call) error {
 	case err == nil:
 		c.who = who
 	case errors.Is(err, authn.ErrExpired), errors.Is(err, authn.ErrInvalidToken):
-	case a.permissions.Load().Allow(rbac.Anonymous, c.route.permission):
+	case a.conf().table.Allow(rbac.Anonymous, c.route.permission):
 		// Status and health stay up while the session store is down.
 	default:
 		return err
@@ -157,7 +157,7 @@ func (a *API) identify(c *call) error {
 }
 
 func (a *API) authorize(c *call) error {
-	table := a.permissions.Load()
+	table := a.conf().table
 	if table.Allow(c.role(), c.route.permission) {
 		return nil
 	}

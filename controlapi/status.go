@@ -154,8 +154,8 @@ func megabytes(bytes int64) float64 { return round(float64(bytes)/(1<<20), 2) }
 
 func getStatus(a *API, w http.ResponseWriter, c *call) error {
 	s := c.service
-	e, err := s.status.get(s, a.opts.Cache, func() any {
-		v, _ := a.opts.Prober.View(s.ID)
+	e, err := s.status.get(s, a.conf().Cache, func() any {
+		v, _ := a.conf().Prober.View(s.ID)
 		return newStatusBody(s.ServiceInfo, v, time.Now())
 	})
 	if err != nil {
@@ -204,15 +204,15 @@ type serviceSummary struct {
 }
 
 func getServices(a *API, w http.ResponseWriter, c *call) error {
-	out := make([]serviceSummary, 0, len(a.order))
-	for _, s := range a.order {
-		v, _ := a.opts.Prober.View(s.ID)
-		state, _ := a.opts.Remediator.State(s.ID)
+	out := make([]serviceSummary, 0, len(a.conf().order))
+	for _, s := range a.conf().order {
+		v, _ := a.conf().Prober.View(s.ID)
+		state, _ := a.conf().Remediator.State(s.ID)
 		out = append(out, serviceSummary{
 			ID: s.ID, Name: s.Name, Unit: s.Unit, Host: s.IP, Port: s.Port, Status: statusOf(v.Samples),
 			OverallStatus: string(overall(v)), AutoRecoveryEnabled: state.AutoRecoveryEnabled,
 			ManualIntervention: state.ManualIntervention, Degraded: a.degraded(state),
-			LastCheck: stampOrNil(lastCheck(v)), AffectedServices: a.opts.Dependents,
+			LastCheck: stampOrNil(lastCheck(v)), AffectedServices: a.conf().Dependents,
 		})
 	}
 	return writeJSON(w, http.StatusOK, page{Records: out})

@@ -255,11 +255,11 @@ func TestStatusIsKeptUntilSomethingChanges(t *testing.T) {
 	})
 	t.Run("a change while it is built makes it old", func(t *testing.T) {
 		r := newRig(t, nil)
-		s := r.services["redis"]
-		if _, err := s.status.get(s, r.opts.Cache, func() any { s.invalidate(); return "old" }); err != nil {
+		s := r.conf().services["redis"]
+		if _, err := s.status.get(s, r.conf().Cache, func() any { s.invalidate(); return "old" }); err != nil {
 			t.Fatal(err)
 		}
-		e, err := s.status.get(s, r.opts.Cache, func() any { return "new" })
+		e, err := s.status.get(s, r.conf().Cache, func() any { return "new" })
 		if err != nil || string(e.body) != `"new"` {
 			t.Errorf("%s, %v", e.body, err)
 		}

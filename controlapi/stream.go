@@ -49,7 +49,7 @@ func (a *API) identifyStream(c *call) (bool, error) {
 }
 
 func getLive(a *API, w http.ResponseWriter, c *call) error {
-	if !a.opts.Websocket.Enabled {
+	if !a.conf().Websocket.Enabled {
 		return newProblem(http.StatusNotFound, "websocket_disabled", "The event stream is switched off")
 	}
 	if !headerHas(c.r.Header, "Connection", "upgrade") || !headerHas(c.r.Header, "Upgrade", "websocket") {
@@ -93,15 +93,18 @@ func (a *API) originAllowed(r *http.Request) bool {
 	if err != nil || u.Host == "" {
 		return false
 	}
-	return strings.EqualFold(u.Host, r.Host) || slices.ContainsFunc(a.opts.AllowedOrigins, func(o string) bool { return strings.EqualFold(o, origin) })
+	return strings.EqualFold(u.Host, r.Host) || slices.ContainsFunc(a.conf().AllowedOrigins, func(o string) bool { return strings.EqualFold(o, origin) })
 }
 
 // streamCheck says whether the listener may still listen. A session store that does not answer is no reason to close.
 func (a *API) streamCheck(c *call) func(context.Context) (websocket.StatusCode, string) {
 	who, evidence := c.who, a.seesEvidence(c)
 	return func(ctx context.Context) (websocket.StatusCode, string) {
+		if a.conf().services[c.service.ID] == nil {
+			return live.StatusForbidden, "service removed"
+		}
 		if who.IsAnonymous() {
-			if a.permissions.Load().Allow(rbac.Anonymous, rbac.Live) {
+			if a.conf().table.Allow(rbac.Anonymous, rbac.Live) {
 				return 0, ""
 			}
 			return live.StatusSignedOut, "sign in"
@@ -117,7 +120,7 @@ func (a *API) streamCheck(c *call) func(context.Context) (websocket.StatusCode, 
 		case err != nil:
 			return 0, ""
 		}
-		table := a.permissions.Load()
+		table := a.conf().table
 		role := rbac.Role(now.Role)
 		if now.Role != who.Role || !table.Allow(role, rbac.Live) || table.Allow(role, rbac.Logs) != evidence {
 			return live.StatusForbidden, "role changed"
@@ -128,12 +131,12 @@ func (a *API) streamCheck(c *call) func(context.Context) (websocket.StatusCode, 
 
 // snapshot is the present state of a service as events: what a client gets first.
 func (a *API) snapshot(id string) []remediator.Event {
-	s, known := a.services[id]
+	s, known := a.conf().services[id]
 	if !known {
 		return nil
 	}
-	v, _ := a.opts.Prober.View(id)
-	state, _ := a.opts.Remediator.State(id)
+	v, _ := a.conf().Prober.View(id)
+	state, _ := a.conf().Remediator.State(id)
 	now := time.Now()
 	events := []remediator.Event{
 		statusEvent(id, newStatusBody(s.ServiceInfo, v, now)),
@@ -156,7 +159,7 @@ func (a *API) healthEvent(id string, now time.Time) remediator.Event {
 // watch compares what is known of every service with what was last sent, and publishes the differences. The remediator publishes
 // its own acts; changes that nobody made are seen here.
 func (a *API) watch(ctx context.Context) error {
-	tick := time.NewTicker(a.opts.WatchEvery)
+	tick := time.NewTicker(a.conf().WatchEvery)
 	defer tick.Stop()
 	last := map[string]seen{}
 	for {
@@ -164,7 +167,7 @@ func (a *API) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			for _, s := range a.order {
+			for _, s := range a.conf().order {
 				last[s.ID] = a.publishChange(s, last[s.ID])
 			}
 		}
@@ -181,7 +184,7 @@ type seen struct {
 }
 
 func (a *API) publishChange(s *service, before seen) seen {
-	v, known := a.opts.Prober.View(s.ID)
+	v, known := a.conf().Prober.View(s.ID)
 	if !known {
 		return before
 	}

@@ -112,7 +112,7 @@ func TestTheStreamStartsWithThePresentAndGoesOnWithChanges(t *testing.T) {
 		"timestamp": "2025-10-10T14:30:00Z", "message": "Redis service recovered automatically"}`)
 
 	v := runningView()
-	ev := statusEvent("redis", newStatusBody(r.services["redis"].ServiceInfo, v, at))
+	ev := statusEvent("redis", newStatusBody(r.conf().services["redis"].ServiceInfo, v, at))
 	ev.Timestamp = at
 	r.Hub().Publish(ev)
 	m = next(t, c)
@@ -211,8 +211,8 @@ func TestWaysIntoTheStream(t *testing.T) {
 // token adds a user and returns a bearer token of theirs.
 func (r *rig) token(t *testing.T, id, role string) string {
 	t.Helper()
-	users := append([]authn.User{{ID: id, Role: role, PasswordHash: passwordHash}}, r.opts.Users...)
-	if err := r.SetUsers(t.Context(), users, r.opts.ServiceAccounts); err != nil {
+	users := append([]authn.User{{ID: id, Role: role, PasswordHash: passwordHash}}, r.conf().Users...)
+	if err := r.setUsers(users, r.conf().ServiceAccounts); err != nil {
 		t.Fatal(err)
 	}
 	p, err := r.auth.Login(t.Context(), id, password, "127.0.0.1")
@@ -265,7 +265,7 @@ func TestTheStreamEndsWithTheRights(t *testing.T) {
 	began := time.Now()
 	r.do("POST", "/api/auth/logout", "", withCookie(cookie))
 	users := []authn.User{{ID: "user-456", Email: "operator@autobot.local", Role: "viewer", PasswordHash: passwordHash}}
-	if err := r.SetUsers(t.Context(), users, r.opts.ServiceAccounts); err != nil {
+	if err := r.setUsers(users, r.conf().ServiceAccounts); err != nil {
 		t.Fatal(err)
 	}
 	if got := closedWith(t, leaving); got != live.StatusSignedOut {
@@ -283,7 +283,7 @@ func TestStreamChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		check := func(who authn.Principal) websocket.StatusCode {
-			code, _ := r.streamCheck(&call{who: who})(t.Context())
+			code, _ := r.streamCheck(&call{service: r.conf().order[0], who: who})(t.Context())
 			return code
 		}
 		p, err := r.auth.Login(t.Context(), "viewer@autobot.local", password, "127.0.0.1")
@@ -310,7 +310,7 @@ func TestStreamChecks(t *testing.T) {
 		if got := check(authn.Anonymous()); got != live.StatusSignedOut {
 			t.Errorf("nobody: %v", got)
 		}
-		if err := r.SetPermissions(map[rbac.Permission][]rbac.Role{rbac.Live: {rbac.Anonymous}}); err != nil {
+		if err := r.setPermissions(map[rbac.Permission][]rbac.Role{rbac.Live: {rbac.Anonymous}}); err != nil {
 			t.Fatal(err)
 		}
 		if got := check(authn.Anonymous()); got != 0 {

@@ -37,7 +37,7 @@ const (
 // Authenticator answers who is asking. It is safe for concurrent use.
 type Authenticator struct {
 	directory atomic.Pointer[directory]
-	jwt       *verifier
+	jwt       atomic.Pointer[verifier] // nil: no token is believed
 	sessions  *sessions
 	logins    *logins
 	tickets   *tickets
@@ -52,10 +52,38 @@ func New(o Options) (*Authenticator, error) {
 	if o.Sessions == nil {
 		return nil, errors.New("authn: a session store is required")
 	}
+	if o.Hashing <= 0 {
+		o.Hashing = 2
+	}
+	a := &Authenticator{
+		sessions: &sessions{store: o.Sessions, cache: map[string]cachedSession{}},
+		logins:   newLogins(o.Hashing),
+		tickets:  &tickets{open: map[string]ticket{}},
+		revoked:  map[string]time.Time{},
+	}
+	c, err := a.Prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	a.directory.Store(c.directory)
+	a.jwt.Store(c.jwt)
+	a.sessions.limit(c.idle, c.max)
+	return a, nil
+}
+
+// Change is a checked set of options that Take brings into force.
+type Change struct {
+	directory *directory
+	jwt       *verifier
+	idle, max time.Duration
+}
+
+// Prepare checks options that may come into force later. Sessions and Hashing are not among them: they stay what New was given.
+func (a *Authenticator) Prepare(o Options) (Change, error) {
 	v, jwtErr := newVerifier(o.JWT)
 	d, dirErr := newDirectory(o.Users, o.ServiceAccounts)
 	if err := errors.Join(jwtErr, dirErr); err != nil {
-		return nil, err
+		return Change{}, err
 	}
 	if o.SessionIdle <= 0 {
 		o.SessionIdle = DefaultSessionIdle
@@ -63,31 +91,19 @@ func New(o Options) (*Authenticator, error) {
 	if o.SessionMax <= 0 {
 		o.SessionMax = DefaultSessionMax
 	}
-	if o.Hashing <= 0 {
-		o.Hashing = 2
-	}
-	a := &Authenticator{
-		jwt:      v,
-		sessions: &sessions{store: o.Sessions, idle: o.SessionIdle, max: o.SessionMax, cache: map[string]cachedSession{}},
-		logins:   newLogins(o.Hashing),
-		tickets:  &tickets{open: map[string]ticket{}},
-		revoked:  map[string]time.Time{},
-	}
-	a.directory.Store(d)
-	return a, nil
+	return Change{directory: d, jwt: v.keepKeys(a.jwt.Load()), idle: o.SessionIdle, max: o.SessionMax}, nil
 }
 
-// Update replaces the accounts. Sessions and tokens of ours follow at their next check: a removed user is nobody, a changed
-// role counts at once, and a changed password ends what was issued before.
-func (a *Authenticator) Update(ctx context.Context, users []User, accounts []ServiceAccount) error {
-	d, err := newDirectory(users, accounts)
-	if err != nil {
-		return err
-	}
-	old := a.directory.Swap(d)
+// Take brings a change into force. Sessions and tokens of ours follow at their next check: a removed user is nobody, a changed role
+// counts at once, and a changed password ends what was issued before. Revoked tokens, failed logins and tickets are kept. An error
+// says that sessions of such users could not be deleted; the change is in force all the same.
+func (a *Authenticator) Take(ctx context.Context, c Change) error {
+	a.jwt.Store(c.jwt)
+	a.sessions.limit(c.idle, c.max)
+	old := a.directory.Swap(c.directory)
 	var faults []error
 	for id, u := range old.users {
-		if now, still := d.users[id]; !still || now.stamp() != u.stamp() {
+		if now, still := c.directory.users[id]; !still || now.stamp() != u.stamp() {
 			faults = append(faults, a.sessions.endAll(ctx, id))
 		}
 	}
@@ -125,7 +141,7 @@ func (a *Authenticator) Bearer(ctx context.Context, token string) (Principal, er
 	if p, ok := d.service(token); ok {
 		return p, nil
 	}
-	c, err := a.jwt.verify(ctx, token)
+	c, err := a.jwt.Load().verify(ctx, token)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -251,7 +267,7 @@ func (a *Authenticator) IssueToken(p Principal) (token string, expires time.Time
 	if !known {
 		return "", time.Time{}, ErrCannotSign
 	}
-	return a.jwt.issue(local, rand.Text(), time.Now())
+	return a.jwt.Load().issue(local, rand.Text(), time.Now())
 }
 
 // Prune forgets what has ended. The API calls it every minute.

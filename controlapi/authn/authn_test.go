@@ -417,12 +417,12 @@ func TestSessionsThatEnd(t *testing.T) {
 		invalid("ended elsewhere", cookie, s)
 
 		cookie, s = open()
-		if err := a.Update(t.Context(), nil, nil); err != nil {
+		if err := update(t.Context(), a, nil, nil); err != nil {
 			t.Error(err)
 		}
 		invalid("the user is gone", cookie, s)
 
-		if err := a.Update(t.Context(), []User{ann}, nil); err != nil {
+		if err := update(t.Context(), a, []User{ann}, nil); err != nil {
 			t.Error(err)
 		}
 		cookie, s = open()
@@ -463,7 +463,7 @@ func TestAStoreThatFails(t *testing.T) {
 		pass(time.Minute)
 		for _, err := range []error{
 			second(a.Session(t.Context(), cookie)), second(a.Refresh(t.Context(), s)), a.Logout(t.Context(), s, true), a.Prune(t.Context()),
-			a.Update(t.Context(), nil, nil),
+			update(t.Context(), a, nil, nil),
 		} {
 			if !errors.Is(err, errStore) || errors.Is(err, ErrInvalidToken) {
 				t.Errorf("%v", err)
@@ -510,12 +510,12 @@ func TestServiceAccounts(t *testing.T) {
 	}
 	promoted := bot
 	promoted.Role = "admin"
-	_ = a.Update(t.Context(), nil, []ServiceAccount{promoted})
+	_ = update(t.Context(), a, nil, []ServiceAccount{promoted})
 	if now, err := a.Refresh(t.Context(), p); err != nil || now.Role != "admin" {
 		t.Errorf("%+v %v", now, err)
 	}
 	promoted.Token += "2"
-	_ = a.Update(t.Context(), nil, []ServiceAccount{promoted})
+	_ = update(t.Context(), a, nil, []ServiceAccount{promoted})
 	for name, err := range map[string]error{"old token": second(a.Bearer(t.Context(), token)), "open stream": second(a.Refresh(t.Context(), p))} {
 		if !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("%s: %v", name, err)
@@ -584,4 +584,14 @@ func TestBearerHeaders(t *testing.T) {
 			t.Errorf("%q: %q %v", header, got, ok)
 		}
 	}
+}
+
+// update replaces the accounts and leaves the rest as it is.
+func update(ctx context.Context, a *Authenticator, users []User, accounts []ServiceAccount) error {
+	d, err := newDirectory(users, accounts)
+	if err != nil {
+		return err
+	}
+	idle, longest := a.sessions.limits()
+	return a.Take(ctx, Change{directory: d, jwt: a.jwt.Load(), idle: idle, max: longest})
 }

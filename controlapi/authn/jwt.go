@@ -107,6 +107,15 @@ func newVerifier(s JWTSettings) (*verifier, error) {
 	return v, nil
 }
 
+// keepKeys takes the fetched keys of an earlier verifier over where they come from the same address: a reload must not depend on
+// the issuer being there.
+func (v *verifier) keepKeys(before *verifier) *verifier {
+	if v != nil && before != nil && v.keys != nil && before.keys != nil && v.keys.address == before.keys.address {
+		v.keys = before.keys
+	}
+	return v
+}
+
 // loadKey sets the key and returns the algorithms that it can be used with. A key of one family is never offered to another,
 // so a public key cannot be taken for an HMAC secret.
 func (v *verifier) loadKey() ([]string, error) {

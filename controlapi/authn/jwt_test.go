@@ -175,12 +175,12 @@ func TestOurOwnTokens(t *testing.T) {
 		token, p = issue(mustLogin(t, a))
 		changed := ann
 		changed.PasswordHash, _ = HashPassword("new")
-		_ = a.Update(t.Context(), []User{changed}, []ServiceAccount{bot})
+		_ = update(t.Context(), a, []User{changed}, []ServiceAccount{bot})
 		dead("the password changed", token, p)
 
 		service, _ := a.Bearer(t.Context(), "canary-service-token-0123456789abc")
 		token, p = issue(service)
-		_ = a.Update(t.Context(), []User{ann}, nil)
+		_ = update(t.Context(), a, []User{ann}, nil)
 		dead("the account is gone", token, p)
 
 		if _, _, err := a.IssueToken(Principal{ID: "ext-1"}); !errors.Is(err, ErrCannotSign) {
@@ -335,7 +335,7 @@ func TestKeySets(t *testing.T) {
 		o.JWT = JWTSettings{Issuer: "iss", Audience: "aud", JWKSURL: issuer.URL, Algorithms: []string{"RS256", "ES256", "EdDSA"}}
 	})
 	clock := time.Now()
-	a.jwt.keys.now = func() time.Time { return clock }
+	a.jwt.Load().keys.now = func() time.Time { return clock }
 	token := func(kid string, method jwt.SigningMethod, key any) string {
 		return forge(t, `{"alg":"`+method.Alg()+`","typ":"JWT","kid":"`+kid+`"}`, claimsNow(), method, key)
 	}

@@ -22,12 +22,12 @@ const (
 
 // sessions is the store of panel sessions with a small cache, so that open connections can be checked every few seconds.
 type sessions struct {
-	store     SessionStore
-	idle, max time.Duration
+	store SessionStore
 
-	// mu guards cache.
-	mu    sync.Mutex
-	cache map[string]cachedSession
+	// mu guards the fields below.
+	mu        sync.Mutex
+	idle, max time.Duration
+	cache     map[string]cachedSession
 }
 
 type cachedSession struct {
@@ -35,9 +35,23 @@ type cachedSession struct {
 	read time.Time
 }
 
+// limit sets the ends of sessions. The absolute end of open ones stays.
+func (s *sessions) limit(idle, max time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle, s.max = idle, max
+}
+
+func (s *sessions) limits() (idle, max time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idle, s.max
+}
+
 func (s *sessions) start(ctx context.Context, hash, userID, address string) (store.Session, error) {
 	now := time.Now().UTC()
-	sess := store.Session{IDHash: hash, UserID: userID, Created: now, LastUsed: now, Expires: now.Add(s.max), SourceIP: address}
+	_, longest := s.limits()
+	sess := store.Session{IDHash: hash, UserID: userID, Created: now, LastUsed: now, Expires: now.Add(longest), SourceIP: address}
 	if err := s.store.PutSession(ctx, sess); err != nil {
 		return store.Session{}, fmt.Errorf("open session: %w", err)
 	}
@@ -60,7 +74,7 @@ func (s *sessions) get(ctx context.Context, hash string, use bool) (store.Sessio
 		}
 		c = cachedSession{Session: sess, read: now}
 	}
-	if !now.Before(c.Expires) || now.Sub(c.LastUsed) > s.idle {
+	if idle, _ := s.limits(); !now.Before(c.Expires) || now.Sub(c.LastUsed) > idle {
 		s.forget(hash)
 		return store.Session{}, ErrExpired
 	}
@@ -100,13 +114,14 @@ func (s *sessions) endAll(ctx context.Context, userID string) error {
 
 func (s *sessions) prune(ctx context.Context, now time.Time) error {
 	s.mu.Lock()
+	idle := s.idle
 	for hash, c := range s.cache {
 		if now.Sub(c.read) > sessionCacheFor {
 			delete(s.cache, hash)
 		}
 	}
 	s.mu.Unlock()
-	if _, err := s.store.PruneSessions(ctx, now.UTC(), s.idle); err != nil {
+	if _, err := s.store.PruneSessions(ctx, now.UTC(), idle); err != nil {
 		return fmt.Errorf("prune sessions: %w", err)
 	}
 	return nil

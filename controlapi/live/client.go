@@ -65,7 +65,7 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, s Subscription) erro
 		return err
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		OriginPatterns: h.opts.OriginPatterns, Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
+		OriginPatterns: h.origins(), Subprotocols: []string{Subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
 		h.leave(c)
@@ -83,6 +83,12 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, s Subscription) erro
 		h.push(conn, c, first)
 	}()
 	return nil
+}
+
+func (h *Hub) origins() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.limits.OriginPatterns
 }
 
 // leave ends the life of a client that add has let in.

@@ -41,17 +41,29 @@ type Options struct {
 	Logger zerolog.Logger
 
 	Queue, Ring, RingBytes                int
-	MaxClients, MaxPerUser, MaxPerAddress int
 	PingEvery, WriteTimeout, RecheckEvery time.Duration
-	OriginPatterns                        []string // further hosts whose pages may connect; see websocket.AcceptOptions
+	Limits
 
 	// Snapshot returns the present state of a service as events. It is called for each client that does not resume.
 	Snapshot func(service string) []remediator.Event
 	// Prepare sees, and may change, every event before it is numbered, on the publisher's goroutine: it must not block and
 	// must not call the publisher back. Nil: nobody.
 	Prepare func(*remediator.Event)
-	// Mute lists event types that are not broadcast.
-	Mute map[remediator.EventType]bool
+}
+
+// Limits are the options that Set may change later. Zero numbers mean the defaults.
+type Limits struct {
+	MaxClients, MaxPerUser, MaxPerAddress int
+
+	OriginPatterns []string                      // further hosts whose pages may connect; see websocket.AcceptOptions
+	Mute           map[remediator.EventType]bool // event types that are not broadcast
+}
+
+// complete fills the defaults in.
+func (l *Limits) complete() {
+	setDefault(&l.MaxClients, DefaultMaxClients)
+	setDefault(&l.MaxPerUser, DefaultMaxPerUser)
+	setDefault(&l.MaxPerAddress, DefaultMaxPerAddress)
 }
 
 // Stats are counters of a Hub since it was made.
@@ -74,6 +86,7 @@ type Hub struct {
 	// mu guards the fields below.
 	mu        sync.Mutex
 	closed    bool
+	limits    Limits
 	streams   map[string]*stream
 	count     int
 	byUser    map[string]int
@@ -119,14 +132,12 @@ func New(o Options) *Hub {
 	setDefault(&o.Queue, DefaultQueue)
 	setDefault(&o.Ring, DefaultRing)
 	setDefault(&o.RingBytes, DefaultRingBytes)
-	setDefault(&o.MaxClients, DefaultMaxClients)
-	setDefault(&o.MaxPerUser, DefaultMaxPerUser)
-	setDefault(&o.MaxPerAddress, DefaultMaxPerAddress)
+	o.Limits.complete()
 	setDefault(&o.PingEvery, DefaultPingEvery)
 	setDefault(&o.WriteTimeout, DefaultWriteTimeout)
 	setDefault(&o.RecheckEvery, DefaultRecheckEvery)
 	return &Hub{
-		opts: o, closing: make(chan struct{}), start: uint64(time.Now().UnixMicro()),
+		opts: o, limits: o.Limits, closing: make(chan struct{}), start: uint64(time.Now().UnixMicro()),
 		streams: map[string]*stream{}, byUser: map[string]int{}, byAddress: map[string]int{},
 	}
 }
@@ -135,6 +146,14 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}
+}
+
+// Set replaces the limits. Clients that are connected stay.
+func (h *Hub) Set(l Limits) {
+	l.complete()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.limits = l
 }
 
 // stream returns the stream of a service; the caller holds mu.
@@ -153,11 +172,11 @@ func (h *Hub) Publish(ev remediator.Event) {
 	if h.opts.Prepare != nil {
 		h.opts.Prepare(&ev)
 	}
-	if h.opts.Mute[ev.Type] {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.limits.Mute[ev.Type] {
+		return
+	}
 	s := h.stream(ev.Service)
 	if ev.Type == remediator.EventServiceStatus && !s.isNews(ev) {
 		return
@@ -328,8 +347,8 @@ func (h *Hub) add(c *client) (replay []*message, resumed bool, seq uint64, err e
 	switch {
 	case h.closed:
 		return nil, false, 0, ErrClosed
-	case h.count >= h.opts.MaxClients, h.byAddress[sub.Address] >= h.opts.MaxPerAddress,
-		sub.User != "" && h.byUser[sub.User] >= h.opts.MaxPerUser:
+	case h.count >= h.limits.MaxClients, h.byAddress[sub.Address] >= h.limits.MaxPerAddress,
+		sub.User != "" && h.byUser[sub.User] >= h.limits.MaxPerUser:
 		h.refused.Add(1)
 		return nil, false, 0, ErrTooMany
 	}

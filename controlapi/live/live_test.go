@@ -166,7 +166,7 @@ func TestEventsAreNumberedPerService(t *testing.T) {
 
 func TestMutedAndRepeatedEventsAreNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Options{Mute: map[remediator.EventType]bool{remediator.EventHealth: true}})
+		r := newRig(t, Options{Limits: Limits{Mute: map[remediator.EventType]bool{remediator.EventHealth: true}}})
 		defer r.end()
 		c := r.mustDial("")
 		pid := 7
@@ -402,10 +402,10 @@ func TestRightsAreAskedAgain(t *testing.T) {
 }
 
 func TestCaps(t *testing.T) {
-	for name, o := range map[string]Options{"user": {MaxPerUser: 1}, "address": {MaxPerAddress: 1}, "all": {MaxClients: 1}} {
+	for name, o := range map[string]Limits{"user": {MaxPerUser: 1}, "address": {MaxPerAddress: 1}, "all": {MaxClients: 1}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, o)
+				r := newRig(t, Options{Limits: o})
 				defer r.end()
 				first := r.mustDial("user=ann&address=a")
 				if _, err := r.dial("user=ann&address=a"); err == nil {
