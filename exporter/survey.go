@@ -41,6 +41,7 @@ type surveyor struct {
 	opt  Survey
 	db   int
 	out  []finding
+	seen map[string]bool // the series in out
 }
 
 // survey looks up what the configuration asks for, and keeps it for the scrapes.
@@ -56,9 +57,14 @@ func (s *service) survey(ctx context.Context, o Survey) {
 		_ = conn.Close()
 	}
 	found.took, found.err = time.Since(found.at), err
+	s.keepSurvey(o, found)
+}
+
+// keepSurvey keeps what was found, unless a reload has changed the question meanwhile; nil forgets what was found before.
+func (s *service) keepSurvey(o Survey, found *surveyed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.target.Collect.Survey.same(o) { // else a reload has changed the question
+	if s.target.Collect.Survey.same(o) {
 		s.found = found
 	}
 }
@@ -78,7 +84,16 @@ func (v *surveyor) run() error {
 	return nil
 }
 
+// found keeps a finding. A key that two patterns match, or that SCAN shows twice, counts once: a series stands on a page once.
 func (v *surveyor) found(f family, value float64, labels ...string) {
+	id := strconv.Itoa(int(f)) + "\x00" + strings.Join(labels, "\x00")
+	if v.seen[id] {
+		return
+	}
+	if v.seen == nil {
+		v.seen = map[string]bool{}
+	}
+	v.seen[id] = true
 	v.out = append(v.out, finding{f, value, labels})
 }
 
@@ -257,7 +272,7 @@ func (v *surveyor) counts() error {
 	return nil
 }
 
-// lastSurvey is nil before the first one, and after a reload that changed what is looked up.
+// lastSurvey is nil before the first one, after a reload that changed what is looked up, and of a master that is left alone.
 func (s *service) lastSurvey() *surveyed {
 	s.mu.Lock()
 	defer s.mu.Unlock()

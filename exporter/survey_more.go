@@ -106,7 +106,7 @@ func (v *surveyor) stream(db, key string) error {
 		return err
 	}
 	v.fieldsOf(r[0], streamFields, db, key)
-	for _, g := range r[1].Elems {
+	for _, g := range r[1].Elems[:min(len(r[1].Elems), v.opt.MaxKeys)] {
 		name := textOf(g, "name")
 		v.fieldsOf(g, groupFields, db, key, name)
 		if v.opt.NoConsumers {
@@ -124,9 +124,10 @@ func (v *surveyor) stream(db, key string) error {
 }
 
 func (v *surveyor) indexes() error {
-	if !v.opt.Indexes {
+	if v.opt.Indexes == "" {
 		return nil
 	}
+	wanted := regexp.MustCompile(v.opt.Indexes) // checkTargets has compiled it before
 	list, err := v.one("FT._LIST")
 	if err != nil {
 		return err
@@ -135,6 +136,9 @@ func (v *surveyor) indexes() error {
 		return err
 	}
 	for _, name := range list.Elems[:min(len(list.Elems), v.opt.MaxKeys)] {
+		if !wanted.MatchString(name.Str) {
+			continue
+		}
 		r, err := v.one("FT.INFO", name.Str)
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ func TestSurvey(t *testing.T) {
 		Interval: time.Hour, MaxKeys: 20, KeyValues: true,
 		Keys: []KeyPattern{
 			{0, "num"}, {0, "text"}, {0, "long"}, {0, "list"}, {0, "set"}, {0, "zset"}, {0, "hash"}, {0, "hll"}, {0, "stream"}, {0, "absent"},
-			{0, "user:*"}, {1, "nothing*"},
+			{0, "user:*"}, {0, "nu*"}, {1, "nothing*"},
 		},
 		CountKeys: []KeyPattern{{0, "user:*"}}, Streams: []KeyPattern{{0, "str*"}, {0, "num"}}, KeyGroups: []string{`^(user):.*:(name)$`, `^order`},
 	}}
@@ -90,6 +90,34 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// TestSurveyOfReplicasOnly turns a replica into a master: what was found on the replica must go.
+func TestSurveyOfReplicasOnly(t *testing.T) {
+	t.Parallel()
+	master := dataRedis(t)
+	host, port, _ := net.SplitHostPort(master.addr)
+	replica := startRedis(t, "--replicaof", host+" "+port)
+	var targets []Target
+	for id, r := range map[string]*testRedis{"master": master, "replica": replica} {
+		tg := target(r)
+		tg.ID = id
+		tg.Collect.Survey = Survey{Interval: 50 * time.Millisecond, ReplicasOnly: true, CountKeys: []KeyPattern{{0, "user:*"}}}
+		targets = append(targets, tg)
+	}
+	_, base := runExporter(t, Options{Targets: targets})
+	until(t, "the replica is surveyed", func() bool {
+		v, _ := scrapePage(t, base+"/metrics").value("redis_keys_count", "service", "replica")
+		return v == 30
+	})
+	if _, ok := scrapePage(t, base+"/metrics").value("redis_survey_success", "service", "master"); ok {
+		t.Error("the master was surveyed")
+	}
+	replica.do("REPLICAOF", "NO", "ONE")
+	until(t, "nothing is told of the new master", func() bool {
+		_, ok := scrapePage(t, base+"/metrics").value("redis_survey_success", "service", "replica")
+		return !ok
+	})
+}
+
 func TestSurveyThatFails(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
@@ -97,15 +125,15 @@ func TestSurveyThatFails(t *testing.T) {
 		addr string
 		opt  Survey
 	}{
-		"no search module":       {r.addr, Survey{Indexes: true}},
+		"no search module":       {r.addr, Survey{Indexes: ".*"}},
 		"a database too many":    {r.addr, Survey{Keys: []KeyPattern{{99, "a"}}}},
-		"nobody there":           {freeAddr(t), Survey{Indexes: true}},
+		"nobody there":           {freeAddr(t), Survey{Indexes: ".*"}},
 		"a frozen server":        {serve(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 10)); <-t.Context().Done() }), Survey{CountKeys: []KeyPattern{{0, "*"}}}},
 		"a strange answer":       {serveReplies(t, "*1\r\n:1\r\n"), Survey{CountKeys: []KeyPattern{{0, "*"}}}},
 		"a stream that breaks":   {serveReplies(t, "+stream\r\n"), Survey{Streams: []KeyPattern{{0, "s"}}}},
 		"a key that breaks":      {serveReplies(t, ""), Survey{Keys: []KeyPattern{{0, "k"}}}},
 		"groups without answer":  {serveReplies(t, ""), Survey{KeyGroups: []string{"a"}}},
-		"indexes without answer": {serveReplies(t, ""), Survey{Indexes: true}},
+		"indexes without answer": {serveReplies(t, ""), Survey{Indexes: ".*"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

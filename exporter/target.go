@@ -59,13 +59,15 @@ type Survey struct {
 	Timeout  time.Duration // 0: DefaultSurveyTimeout
 	MaxKeys  int           // per pattern, and groups of keys per database; 0: DefaultSurveyKeys
 
+	ReplicasOnly bool // a master is left alone
+
 	Keys        []KeyPattern // size and memory of each key
 	KeyValues   bool         // also the values of strings; a value that is no number becomes a label
 	CountKeys   []KeyPattern // only how many keys match
 	KeyGroups   []string     // regular expressions: keys are grouped by what their parentheses match
 	Streams     []KeyPattern
-	NoConsumers bool // leave out the consumers of streams
-	Indexes     bool // the indexes of the search module
+	NoConsumers bool   // leave out the consumers of streams
+	Indexes     string // a regular expression: the indexes of the search module with such names; empty: none
 }
 
 // KeyPattern names a key, or with *, ? or [...] all keys that match, in one database.
@@ -83,7 +85,7 @@ const (
 
 // on reports whether there is anything to survey.
 func (s Survey) on() bool {
-	return len(s.Keys)+len(s.CountKeys)+len(s.KeyGroups)+len(s.Streams) > 0 || s.Indexes
+	return len(s.Keys)+len(s.CountKeys)+len(s.KeyGroups)+len(s.Streams) > 0 || s.Indexes != ""
 }
 
 // same reports whether two surveys look up the same things.
@@ -186,9 +188,9 @@ func checkTargets(targets []Target) error {
 		case t.Addr == "":
 			errs = append(errs, fmt.Errorf("target %s: no address", t.ID))
 		}
-		for _, g := range t.Collect.Survey.KeyGroups {
+		for _, g := range append([]string{t.Collect.Survey.Indexes}, t.Collect.Survey.KeyGroups...) {
 			if _, err := regexp.Compile(g); err != nil {
-				errs = append(errs, fmt.Errorf("target %s: key group: %w", t.ID, err))
+				errs = append(errs, fmt.Errorf("target %s: survey: %w", t.ID, err))
 			}
 		}
 		seen[t.ID] = true

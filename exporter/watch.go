@@ -154,13 +154,30 @@ func (p *Prober) surveyLoop(ctx context.Context, s *service) {
 	}
 	for {
 		o := s.current().Collect.Survey
-		if o.on() && s.answers() {
+		every := o.Interval
+		switch role := s.role(); {
+		case !o.on() || !s.answers():
+		case o.ReplicasOnly && role == "":
+			every = min(unitRetry, every) // the first INFO is on its way
+		case o.ReplicasOnly && role == "master":
+			s.keepSurvey(o, nil)
+		default:
 			s.survey(ctx, o)
 		}
-		if !wait(ctx, o.Interval, s.resurvey) {
+		if !wait(ctx, every, s.resurvey) {
 			return
 		}
 	}
+}
+
+// role is what Redis last said of itself; "" when it never did.
+func (s *service) role() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		return ""
+	}
+	return s.known.Role
 }
 
 func (p *Prober) checkPool(ctx context.Context, s *service, timeout time.Duration) {

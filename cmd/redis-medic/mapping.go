@@ -49,6 +49,7 @@ func targetOf(s config.Service, secrets *config.Secrets) (exporter.Target, error
 			PoolInterval: c.ConnectionPool.Interval, PoolTimeout: c.ConnectionPool.Timeout,
 		},
 		Thresholds: thresholdsOf(c),
+		Collect:    collectOf(s.Collect),
 		Off: health.Off{
 			Connectivity: !hc.Enabled || !c.Connectivity.Enabled, Systemd: !hc.Enabled || !c.Systemd.Enabled,
 			Performance: !hc.Enabled || !c.Performance.Enabled, Pool: !hc.Enabled || !c.ConnectionPool.Enabled,
@@ -66,6 +67,29 @@ func thresholdsOf(c config.Checks) health.Thresholds {
 		CPUWarning: t.CPUPercentWarning, CPUCritical: t.CPUPercentCritical,
 		ConnectionsWarning: t.ConnectionsWarning, ConnectionsCritical: t.ConnectionsCritical, ConnectionsRatio: t.ConnectionsLimitPercent / 100,
 	}
+}
+
+// collectOf is what a scrape asks.
+func collectOf(c config.Collect) exporter.Collect {
+	s := c.Survey
+	return exporter.Collect{
+		NoConfig: !c.Config, NoLatency: !c.Latency, NoSlowlog: !c.SlowLog, AllConfig: c.ConfigAll, Modules: c.Modules,
+		SentinelPeers: c.SentinelPeers, Clients: c.Clients, ClientPorts: c.ClientPorts,
+		Survey: exporter.Survey{
+			Interval: s.Interval, Timeout: s.Timeout, MaxKeys: s.MaxKeys, ReplicasOnly: s.ReplicasOnly,
+			Keys: patternsOf(s.Keys), KeyValues: s.KeyValues, CountKeys: patternsOf(s.CountKeys), KeyGroups: s.KeyGroups,
+			Streams: patternsOf(s.Streams), NoConsumers: !s.Consumers, Indexes: s.SearchIndexes,
+		},
+	}
+}
+
+func patternsOf(list []string) []exporter.KeyPattern {
+	var out []exporter.KeyPattern
+	for _, s := range list {
+		db, pattern := config.KeyPattern(s)
+		out = append(out, exporter.KeyPattern{DB: db, Pattern: pattern})
+	}
+	return out
 }
 
 func redisAddr(s config.Service) string {

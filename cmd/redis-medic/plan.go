@@ -35,7 +35,10 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 	tree := cfg.Services[0]
 	p := &plan{
 		Hosts: map[string]host.ClientOptions{}, ServiceHosts: map[string]string{}, Units: map[string]host.Unit{},
-		Exporter: exporter.Options{Listen: cfg.Exporter.Listen, WebConfigFile: cfg.Exporter.WebConfigFile, Version: version},
+		Exporter: exporter.Options{
+			Listen: cfg.Exporter.Listen, WebConfigFile: cfg.Exporter.WebConfigFile, MaxRequests: cfg.Exporter.MaxRequests,
+			ScrapeTimeout: cfg.Exporter.ScrapeTimeout, Version: version,
+		},
 		Remediator: remediator.Options{
 			Listen: cfg.Remediator.Listen, WebConfigFile: cfg.Remediator.WebConfigFile, WebhookToken: secrets.WebhookToken.Text,
 			Reconcile: cfg.Remediator.ReconcileInterval,

@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/redis-medic/redis-medic/exporter"
 	"github.com/redis-medic/redis-medic/remediator/host"
 )
 
@@ -12,6 +13,7 @@ func defaultTree() Tree {
 	return Tree{
 		Service:        Target{Name: "redis-server", SystemdUnit: "redis-server.service", Host: "redis", Port: 6379},
 		HealthCheck:    defaultHealthCheck(),
+		Collect:        defaultCollect(),
 		AutoRecovery:   defaultAutoRecovery(),
 		ServiceControl: defaultServiceControl(),
 		Permissions:    defaultPermissions(),
@@ -100,7 +102,7 @@ func defaultSSHHost() SSHHost {
 
 func defaultFile() file {
 	return file{
-		Exporter: Exporter{Listen: ":9121"},
+		Exporter: Exporter{Listen: ":9121", MaxRequests: exporter.DefaultMaxRequests, ScrapeTimeout: exporter.DefaultScrapeTimeout},
 		Remediator: Remediator{
 			Listen: ":9122", ReconcileInterval: 5 * time.Second, StormGuard: StormGuard{Min: 3, Ratio: 0.5},
 		},

@@ -59,6 +59,10 @@ type Exporter struct {
 	Listen string `key:"listen" required:"true" check:"listen"`
 	// TLS and basic auth of the listener, in Prometheus's web configuration format.
 	WebConfigFile string `key:"web_config_file" file:"read"`
+	// Scrapes that may be under way at the same time; one more is answered with 503.
+	MaxRequests int `key:"max_requests" min:"1" max:"10000"`
+	// How long a scrape may take where Prometheus does not say so in its request.
+	ScrapeTimeout time.Duration `key:"scrape_timeout_seconds"`
 }
 
 // Remediator is the component that acts.

@@ -92,6 +92,7 @@ func (d *decoder) checkService(s Service, path string, f file) {
 	}
 	d.checkTLS(s.Redis.TLS, path+".redis.tls")
 	d.checkHealth(s.HealthCheck, path+".health_check")
+	d.checkCollect(s.Collect, path+".collect")
 	if !s.Audit.Enabled {
 		d.faultAt(path+".audit.enabled", "must be true; without a record no act would be allowed")
 	}

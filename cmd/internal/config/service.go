@@ -19,6 +19,7 @@ type Service struct {
 type Tree struct {
 	Service        Target         `key:"service"`
 	HealthCheck    HealthCheck    `key:"health_check"`
+	Collect        Collect        `key:"collect"`
 	AutoRecovery   AutoRecovery   `key:"auto_recovery"`
 	ServiceControl ServiceControl `key:"service_control"`
 	Permissions    Permissions    `key:"permissions" scope:"all"`

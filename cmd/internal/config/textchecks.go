@@ -80,6 +80,8 @@ var textChecks = map[string]func(string) string{
 	"event": func(s string) string {
 		return unless(slices.Contains(events, s), "%q is not a known event; use %s", s, strings.Join(events, ", "))
 	},
+	"key":    keyFault,
+	"regexp": regexpFault,
 	"endpoint": func(s string) string {
 		good := strings.HasPrefix(s, "/ws/services/") && strings.HasSuffix(s, "/status")
 		return unless(good, "is %q, but must be /ws/services/<id>/status; remove the key to get that", s)
