@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,7 +31,9 @@ type PostgresOptions struct {
 // commit returns ErrOutcomeUnknown.
 type Postgres struct {
 	core
-	w *sql.DB
+	w     *sql.DB
+	lease *sql.DB      // apart from the others: the renewal must not stand in line behind writes
+	fence atomic.Int64 // number of the lease that every write must still hold; 0: none was asked for
 }
 
 var _ Store = (*Postgres)(nil)
@@ -58,6 +61,8 @@ func OpenPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error) 
 	ping := stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true })
 	p := &Postgres{w: stdlib.OpenDB(*cfg, ping)}
 	p.r = stdlib.OpenDB(*cfg, ping)
+	p.lease = stdlib.OpenDB(*cfg, ping)
+	p.lease.SetMaxOpenConns(1)
 	p.w.SetMaxOpenConns(postgresWriters)
 	p.w.SetMaxIdleConns(postgresWriters)
 	p.r.SetMaxOpenConns(readers)
@@ -132,7 +137,11 @@ func (p *Postgres) commit(ctx context.Context, do work) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", postgresMeaning(err))
 	}
-	if err := do(ctx, tx); err != nil {
+	err = p.fenced(ctx, tx)
+	if err == nil {
+		err = do(ctx, tx)
+	}
+	if err != nil {
 		_ = tx.Rollback()
 		return postgresMeaning(err)
 	}
@@ -157,7 +166,7 @@ func (p *Postgres) Close() error {
 }
 
 func (p *Postgres) release() error {
-	if err := errors.Join(p.r.Close(), p.w.Close()); err != nil {
+	if err := errors.Join(p.r.Close(), p.w.Close(), p.lease.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
@@ -238,4 +247,10 @@ var postgresMigrations = []string{
 		source_ip TEXT   NOT NULL
 	);
 	CREATE INDEX sessions_user ON sessions (user_id);`,
+	`CREATE TABLE lease (
+		holder TEXT        NOT NULL,
+		token  BIGINT      NOT NULL,
+		until  TIMESTAMPTZ NOT NULL
+	);
+	INSERT INTO lease VALUES ('', 0, '-infinity');`,
 }

@@ -189,6 +189,8 @@ func TestPostgres(t *testing.T) {
 			t.Errorf("%v, want ErrConflict", err)
 		}
 	})
+	t.Run("one leads", func(t *testing.T) { testLease(t, dsn) })
+	t.Run("nobody leads without the database", func(t *testing.T) { testLeaseWithoutDatabase(t, dsn) })
 	t.Run("a connection that is cut comes again", func(t *testing.T) {
 		s := openPostgres(t, dsn, "cut")
 		if err := s.AppendAudit(t.Context(), store.AuditRow{Seq: 1}); err != nil {
