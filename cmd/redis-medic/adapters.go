@@ -51,21 +51,21 @@ func (l logReader) Logs(ctx context.Context, service string, lines int) ([]contr
 // in the program's own log.
 type auditor struct {
 	*audit.Log
-	emails bool // include_user_details
-	level  string
-	log    zerolog.Logger
+	live *live // for include_user_details and log_level
+	log  zerolog.Logger
 }
 
 // Append records an attempt and, by its weight, repeats it in the program's log.
 func (a auditor) Append(ctx context.Context, r audit.Record) (audit.Record, error) {
-	if !a.emails {
+	now := a.live.plan.Load()
+	if !now.AuditEmails {
 		r.User.Email = ""
 	}
 	done, err := a.Log.Append(ctx, r)
 	if err != nil {
 		return done, err
 	}
-	if l, shown := shownAt(done, a.level); shown {
+	if l, shown := shownAt(done, now.AuditLevel); shown {
 		a.log.WithLevel(l).Int64("seq", done.Seq).Str("phase", string(done.Phase)).Str("operation", done.Operation).Str("service", done.Service).
 			Str("user", done.User.ID).Str("source_ip", done.SourceIP).Bool("success", done.Result.Success).Str("reason", done.Reason).Msg("audit")
 	}

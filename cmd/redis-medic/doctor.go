@@ -67,7 +67,7 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	members, err := p.members(zerolog.Nop())
+	members, _, err := p.members(nil, nil, zerolog.Nop())
 	if err != nil {
 		return err
 	}

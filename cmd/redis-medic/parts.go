@@ -15,6 +15,7 @@ import (
 type parts struct {
 	log  zerolog.Logger
 	list []part
+	live *live // takes new settings over while the parts run
 }
 
 // part has something to run, something to close at the end, or both.

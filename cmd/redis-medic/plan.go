@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/rs/zerolog"
 
@@ -63,29 +64,33 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 	return p, errors.Join(append(errs, err)...)
 }
 
-// members makes a client for each host that a service uses, and says which service lives where.
-func (p *plan) members(log zerolog.Logger) (map[string]host.Member, error) {
-	clients := map[string]*host.Client{}
-	members := map[string]host.Member{}
-	var errs []error
+// members makes a client for each host that a service uses, and says which service lives where. A client of before whose options
+// have not changed is used on, with its connection. On an error nothing new is left open.
+func (p *plan) members(before map[string]*host.Client, old map[string]host.ClientOptions, log zerolog.Logger) (map[string]host.Member, map[string]*host.Client, error) {
+	clients, members := map[string]*host.Client{}, map[string]host.Member{}
+	var errs, undo []error
+	var added []*host.Client
 	for service, name := range p.ServiceHosts {
 		if clients[name] == nil {
-			o := p.Hosts[name]
-			o.Logger = log
-			c, err := host.NewClient(o)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("ssh.hosts.%s: %w", name, err))
-				continue
+			c, o := before[name], p.Hosts[name]
+			if c == nil || !reflect.DeepEqual(old[name], o) {
+				o.Logger = log
+				var err error
+				if c, err = host.NewClient(o); err != nil {
+					errs = append(errs, fmt.Errorf("ssh.hosts.%s: %w", name, err))
+					continue
+				}
+				added = append(added, c)
 			}
 			clients[name] = c
 		}
 		members[service] = host.Member{Client: clients[name], Unit: p.Units[service]}
 	}
-	if err := errors.Join(errs...); err != nil {
-		for _, c := range clients {
-			err = errors.Join(err, c.Close())
-		}
-		return nil, err
+	if len(errs) == 0 {
+		return members, clients, nil
 	}
-	return members, nil
+	for _, c := range added {
+		undo = append(undo, c.Close())
+	}
+	return nil, nil, errors.Join(append(errs, undo...)...)
 }

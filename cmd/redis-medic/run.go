@@ -44,8 +44,8 @@ func (c *components) Set(s string) error {
 
 func (c components) has(name string) bool { return slices.Contains(c, name) }
 
-// runServer runs the components until ctx ends or one of them fails. A reload starts them anew with the new configuration, after
-// they have ended as at a shutdown; a bad configuration changes nothing.
+// runServer runs the components until ctx ends or one of them fails. A reload changes them while they run; only where that cannot
+// be, as with another listener, they end as at a shutdown and start anew. A bad configuration changes nothing.
 func runServer(ctx context.Context, c console, args []string) error {
 	f := newFlags(c, "run", "[--config FILE] [--component NAME]...")
 	file := f.String("config", defaultConfig, "the configuration `FILE`")
@@ -95,10 +95,10 @@ func newLogger(w io.Writer, level, format string) (zerolog.Logger, error) {
 	return zerolog.New(w).Level(l).With().Timestamp().Logger(), nil
 }
 
-// settings is a configuration with its secrets.
+// settings is a configuration and what it means.
 type settings struct {
-	config  *config.Config
-	secrets *config.Secrets
+	config *config.Config
+	plan   *plan
 }
 
 // server keeps the components running with the newest good configuration.
@@ -116,10 +116,15 @@ func (s *server) load() (settings, error) {
 		s.metrics.reloaded.Set(0)
 		return settings{}, err
 	}
+	todo, err := planOf(cfg, secrets)
+	if err != nil {
+		s.metrics.reloaded.Set(0)
+		return settings{}, err
+	}
 	for _, w := range cfg.Warnings {
 		s.log.Warn().Str("file", s.file).Msg(w)
 	}
-	return settings{config: cfg, secrets: secrets}, nil
+	return settings{config: cfg, plan: todo}, nil
 }
 
 // reload reads the configuration again. A good one comes into force soon after; with a bad one the old one stays and the error
@@ -156,7 +161,7 @@ func (s *server) run(ctx context.Context, now settings) error {
 	var before *settings // nil at first, and after going back
 	back := false
 	for {
-		p, err := wire(ctx, wiring{settings: now, parts: s.parts, log: s.log, metrics: s.metrics, reload: s.reload})
+		p, err := wire(ctx, wiring{plan: now.plan, parts: s.parts, log: s.log, metrics: s.metrics, reload: s.reload})
 		if err != nil {
 			if before == nil {
 				return err
@@ -171,40 +176,60 @@ func (s *server) run(ctx context.Context, now settings) error {
 		}
 		s.log.Info().Str("version", version).Str("file", now.config.File).Int("services", len(now.config.Services)).
 			Strs("components", s.parts).Msg("redis-medic is running")
-		next, err := s.runUntilReload(ctx, p)
+		last, next, err := s.runParts(ctx, p, now)
 		if err != nil || next == nil {
 			return err
 		}
-		last := now
 		before, now, back = &last, *next, false
 	}
 }
 
-// runUntilReload runs a set of components. It returns the next configuration, or nil when ctx ended.
-func (s *server) runUntilReload(ctx context.Context, p *parts) (*settings, error) {
+// runParts runs a set of components, and lets them take over each new configuration that they can. It returns when they have ended:
+// with the configuration that was in force and the one that needs new parts, or with nil for it when ctx ended.
+func (s *server) runParts(ctx context.Context, p *parts, now settings) (last settings, next *settings, err error) {
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- p.run(runCtx) }()
 	notify(s.log, "READY=1")
-	select {
-	case err := <-done:
-		if ctx.Err() == nil && err == nil {
-			err = errors.New("a component ended by itself")
+	for {
+		select {
+		case err := <-done:
+			if ctx.Err() == nil && err == nil {
+				err = errors.New("a component ended by itself")
+			}
+			return now, nil, err
+		case <-ctx.Done():
+			notify(s.log, "STOPPING=1")
+			s.log.Info().Msg("shutting down")
+			return now, nil, <-done
+		case next := <-s.reloads:
+			if s.takenOver(ctx, p, next) {
+				now = next
+				continue
+			}
+			stop()
+			if err := <-done; err != nil {
+				s.log.Error().Err(err).Msg("the old configuration's parts did not end well")
+			}
+			return now, &next, nil
 		}
-		return nil, err
-	case <-ctx.Done():
-		notify(s.log, "STOPPING=1")
-		s.log.Info().Msg("shutting down")
-		return nil, <-done
-	case next := <-s.reloads:
-		s.log.Info().Str("file", s.file).Msg("taking over the new configuration")
-		stop()
-		if err := <-done; err != nil {
-			s.log.Error().Err(err).Msg("the old configuration's parts did not end well")
-		}
-		return &next, nil
 	}
+}
+
+// takenOver puts a configuration into force in running parts, and reports whether that could be.
+func (s *server) takenOver(ctx context.Context, p *parts, next settings) bool {
+	if !p.live.fits(next.plan) {
+		s.log.Info().Str("file", s.file).Msg("the new configuration needs new listeners or files: everything starts anew")
+		return false
+	}
+	if err := p.live.take(ctx, next.plan); err != nil {
+		s.log.Error().Err(err).Msg("the running parts could not take over the new configuration: everything starts anew")
+		return false
+	}
+	s.metrics.took(time.Now())
+	s.log.Info().Str("file", s.file).Int("services", len(next.config.Services)).Msg("the new configuration is in force")
+	return true
 }
 
 // processMetrics are the families of the process itself. They outlive a reload.

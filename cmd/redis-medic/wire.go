@@ -20,7 +20,7 @@ import (
 
 // wiring is what wire needs.
 type wiring struct {
-	settings
+	plan    *plan
 	parts   components
 	log     zerolog.Logger
 	metrics *processMetrics
@@ -30,24 +30,20 @@ type wiring struct {
 // wire makes every part that the configuration asks for and ties them together. It binds the listeners and starts nothing. It is
 // one straight line on purpose: the order of making is the order of the end, reversed, and is read best in one place.
 func wire(ctx context.Context, w wiring) (_ *parts, err error) {
-	p := &parts{log: w.log}
+	p := &parts{log: w.log, live: newLive(w.plan, w.log)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.abandon())
 		}
 	}()
 	logger := func(component string) zerolog.Logger { return w.log.With().Str("component", component).Logger() }
-	todo, err := planOf(w.config, w.secrets)
-	if err != nil {
-		return nil, err
-	}
+	todo, live := w.plan, p.live
 
 	// The ways to the hosts.
-	members, err := todo.members(logger("host"))
-	if err != nil {
+	if err := live.openHosts(); err != nil {
 		return nil, err
 	}
-	fleet := host.NewFleet(members)
+	fleet := live.fleet
 	p.add(part{name: "host connections", close: fleet.Close})
 
 	// What the components publish beside the exporter's own families. A registry is a collector, and this one fills up below.
@@ -83,6 +79,7 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 		}
 		p.add(part{name: "prober", run: prober.Run})
 	}
+	live.prober = prober
 	if !w.parts.has(componentRemediator) {
 		return p, nil
 	}
@@ -103,15 +100,15 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	}
 	p.add(part{name: "audit log", run: records.Run, close: records.Close})
 	extra.MustRegister(records.Collectors()...)
-	recorder := auditor{Log: records, emails: todo.AuditEmails, level: todo.AuditLevel, log: logger("audit")}
+	recorder := auditor{Log: records, live: live, log: logger("audit")}
 
 	// The remediator.
 	events := &relay{}
 	act := todo.Remediator
 	act.Prober, act.Host, act.Audit, act.Store, act.Events, act.Logger = prober, fleet, recorder, db, events, logger("remediator")
-	act.Scripts = remediator.RedisScripts{Target: scriptTargets(measure.Targets)}
+	act.Scripts, act.WebhookToken = remediator.RedisScripts{Target: live.scriptTarget}, live.webhookToken
 	if todo.Alertmanager != "" {
-		if act.Alerts, err = remediator.NewAlertmanager(todo.Alertmanager, todo.AlertToken); err != nil {
+		if act.Alerts, err = remediator.NewAlertmanager(todo.Alertmanager, live.alertToken); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +116,7 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
-	observe = medic.ObserveChange
+	observe, live.medic = medic.ObserveChange, medic
 	p.add(part{name: "remediator", run: medic.Run})
 	extra.MustRegister(medic.Collectors()...)
 	w.log.Info().Stringer("address", medic.Addr()).Msg("the remediator listens")
@@ -135,6 +132,7 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
+	live.api = api
 	events.to(api.Hub())
 	p.add(part{name: "control API", run: api.Run})
 	extra.MustRegister(api.Collectors()...)
@@ -147,17 +145,5 @@ func hostStatus(fleet *host.Fleet) func(service string) (reachable, known bool) 
 	return func(service string) (reachable, known bool) {
 		s := fleet.Status(service)
 		return s.Reachable, !s.Since.IsZero()
-	}
-}
-
-// scriptTargets tells the remediator how to speak to a Redis that runs a script.
-func scriptTargets(targets []exporter.Target) func(service string) (remediator.ScriptTarget, bool) {
-	return func(service string) (remediator.ScriptTarget, bool) {
-		for _, t := range targets {
-			if t.ID == service {
-				return remediator.ScriptTarget{Addr: t.Addr, Credentials: t.Credentials, TLS: t.TLS, Timeout: t.Timings.PingTimeout}, true
-			}
-		}
-		return remediator.ScriptTarget{}, false
 	}
 }
