@@ -26,6 +26,8 @@ func auditCommand(ctx context.Context, c console, args []string) error {
 		return auditVerify(ctx, c, args)
 	case "export":
 		return auditExport(ctx, c, args)
+	case "public-key":
+		return auditPublicKey(c, args)
 	}
 	return unknownWord(c, "audit", verb)
 }
@@ -68,8 +70,10 @@ var errAuditBad = errors.New("the audit log is not what was written")
 
 // auditVerify checks the store's records and the file's, with the signed checkpoints.
 func auditVerify(ctx context.Context, c console, args []string) (err error) {
-	f := newFlags(c, "audit", "verify [--config FILE]")
+	f := newFlags(c, "audit", "verify [flags]")
 	file := f.String("config", defaultConfig, "the configuration `FILE`")
+	public := f.String("public-key", "", "believe only checkpoints signed with a key of this `FILE`, such as a copy of audit-signing.pub that was kept elsewhere")
+	checkpoints := f.String("checkpoints", "", "hold the records against the checkpoints of this `FILE`, such as the log of a syslog server")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
@@ -78,13 +82,21 @@ func auditVerify(ctx context.Context, c console, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	key, err := audit.LoadKey(auditKeyFile(cfg.Storage.Path))
-	if err != nil {
+	var keys audit.Keys
+	if keys.Seal, err = audit.LoadKey(auditKeyFile(cfg.Storage.Path)); err != nil {
+		return err
+	}
+	if *public == "" {
+		*public = auditPublicFile(cfg.Storage.Path)
+	}
+	if keys.Public, err = audit.LoadPublicKeys(*public); err != nil {
 		return err
 	}
 	log := cfg.Services[0].Audit.LogFile
-	checkpoints := log + ".checkpoints"
-	stored, err := audit.VerifyStore(ctx, db, key, checkpoints)
+	if *checkpoints == "" {
+		*checkpoints = log + ".checkpoints"
+	}
+	stored, err := audit.VerifyStore(ctx, db, keys, *checkpoints)
 	if err != nil {
 		return err
 	}
@@ -92,7 +104,7 @@ func auditVerify(ctx context.Context, c console, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	filed, err := audit.VerifyFiles(key, checkpoints, names...)
+	filed, err := audit.VerifyFiles(keys, *checkpoints, names...)
 	if err != nil {
 		return err
 	}
@@ -105,7 +117,8 @@ func auditVerify(ctx context.Context, c console, args []string) (err error) {
 			err = errAuditBad
 			continue
 		}
-		fmt.Fprintf(c.out, "%s: good, %d records (%d to %d), %d signed checkpoints\n", r.what, r.report.Records, r.report.First, r.report.Last, r.report.Checkpoints)
+		fmt.Fprintf(c.out, "%s: good, %d records (%d to %d), %d signed checkpoints, %d records behind the newest\n",
+			r.what, r.report.Records, r.report.First, r.report.Last, r.report.Checkpoints, r.report.Unsigned)
 	}
 	return err
 }
@@ -131,4 +144,30 @@ func auditExport(ctx context.Context, c console, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return audit.Export(ctx, c.out, db, filter, audit.Format(*format))
+}
+
+// auditPublicKey prints the public keys that sign checkpoints, to be kept on another machine.
+func auditPublicKey(c console, args []string) error {
+	f := newFlags(c, "audit", "public-key [--config FILE]")
+	file := f.String("config", defaultConfig, "the configuration `FILE`")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*file)
+	if err != nil {
+		return err
+	}
+	keys, err := audit.LoadPublicKeys(auditPublicFile(cfg.Storage.Path))
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		text, err := audit.PublicPEM(k)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.err, "key %s\n", audit.KeyID(k))
+		fmt.Fprintf(c.out, "%s", text)
+	}
+	return nil
 }

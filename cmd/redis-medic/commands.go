@@ -27,7 +27,7 @@ func subcommands() []subcommand {
 		{"incidents", "[SERVICE|INCIDENT]", "list incidents, or show one", showIncidents},
 		{"recovery", "status|on|off|reset", "show, switch or reset automatic recovery", recoveryCommand},
 		{"maintenance", "start|end", "hold automatic recovery for a while", maintenanceCommand},
-		{"audit", "list|verify|export", "list, verify or export the audit records", auditCommand},
+		{"audit", "list|verify|export|public-key", "list, verify or export the audit records", auditCommand},
 		{"version", "", "print the version", printVersion},
 	}
 }

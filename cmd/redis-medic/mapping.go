@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -253,6 +252,3 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 	}
 	return o, nil
 }
-
-// auditKeyFile holds the key that seals the audit records, in the folder of the state. Without it they cannot be verified.
-func auditKeyFile(state string) string { return filepath.Join(state, "audit.key") }

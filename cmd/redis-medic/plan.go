@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -27,7 +28,9 @@ type plan struct {
 	API          controlapi.Options
 	State        string
 	Audit        audit.FileOptions
-	AuditLevel   string // what is repeated in the program's own log
+	AuditKeep    time.Duration // how long the store keeps records; 0: for ever
+	AuditSigner  string        // file of the key that signs checkpoints; empty: ours, made when it is missing
+	AuditLevel   string        // what is repeated in the program's own log
 	AuditEmails  bool
 }
 
@@ -47,6 +50,7 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 		},
 		Alertmanager: cfg.Remediator.Alertmanager.URL, AlertToken: secrets.Alertmanager.Text,
 		State: cfg.Storage.Path, Audit: auditFile(tree.Audit), AuditLevel: tree.Audit.LogLevel, AuditEmails: tree.Audit.IncludeUserDetails,
+		AuditKeep: time.Duration(tree.Audit.RetentionDays) * 24 * time.Hour, AuditSigner: tree.Audit.SigningKeyFile,
 	}
 	for name, h := range cfg.SSH.Hosts {
 		p.Hosts[name] = clientOptions(name, h)

@@ -90,11 +90,12 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 		return nil, err
 	}
 	p.add(part{name: "store", close: db.Close})
-	key, err := audit.LoadOrCreateKey(auditKeyFile(todo.State))
+	kept, err := auditOptions(todo)
 	if err != nil {
 		return nil, err
 	}
-	records, err := audit.New(ctx, audit.Options{Store: db, File: todo.Audit, Key: key, Logger: logger("audit")})
+	kept.Store, kept.Logger = db, logger("audit")
+	records, err := audit.New(ctx, kept)
 	if err != nil {
 		return nil, err
 	}

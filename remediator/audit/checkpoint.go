@@ -2,13 +2,14 @@ package audit
 
 import (
 	"bytes"
-	"crypto/hmac"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,17 +19,24 @@ import (
 const maxCheckpointBytes = 1 << 20
 
 // Checkpoint is a signed statement that the chain had Seq records, the last with Hash. A chain by itself cannot show that its
-// newest records were cut off; a checkpoint beyond the end does.
+// newest records were cut off; a checkpoint beyond the end does. Nor can it show that it was written anew by somebody who has the
+// sealing key; the signature (ed25519) shows that.
 type Checkpoint struct {
-	Chain string    `json:"chain"`
-	Seq   int64     `json:"seq"`
-	Hash  string    `json:"hash"`
-	Time  time.Time `json:"timestamp"`
-	MAC   string    `json:"mac"`
+	Chain     string    `json:"chain"`
+	Seq       int64     `json:"seq"`
+	Hash      string    `json:"hash"`
+	Time      time.Time `json:"timestamp"`
+	Start     bool      `json:"start,omitempty"` // the records up to Seq were removed when their time was over: the kept chain follows it
+	Key       string    `json:"key"`             // KeyID of the signing key
+	Signature []byte    `json:"signature"`
 }
 
 func (c Checkpoint) body() []byte {
-	return fmt.Appendf(nil, "%q %d %s %s", c.Chain, c.Seq, c.Hash, c.Time.UTC().Format(time.RFC3339Nano))
+	return fmt.Appendf(nil, "redis-medic audit checkpoint\n%q %d %s %s %t", c.Chain, c.Seq, c.Hash, c.Time.UTC().Format(time.RFC3339Nano), c.Start)
+}
+
+func (c Checkpoint) signedBy(keys []ed25519.PublicKey) bool {
+	return slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return ed25519.Verify(k, c.body(), c.Signature) })
 }
 
 func cutTail(last int64, cp Checkpoint) string {
@@ -38,27 +46,41 @@ func cutTail(last int64, cp Checkpoint) string {
 
 // checkpoints is the file of signed checkpoints; the zero path keeps none but still logs them.
 type checkpoints struct {
-	path string
-	sign sealer
-	log  zerolog.Logger
-	last Checkpoint
-	due  time.Time // when records that no checkpoint covers must be covered; zero: there are none
-}
-
-func newCheckpoints(path string, key []byte, log zerolog.Logger) *checkpoints {
-	return &checkpoints{path: path, sign: newSealer(key, "checkpoint"), log: log}
+	path   string
+	signer ed25519.PrivateKey
+	keys   []ed25519.PublicKey // believed
+	log    zerolog.Logger
+	last   Checkpoint
+	start  Checkpoint // the newest with Start
+	due    time.Time  // when records that no checkpoint covers must be covered; zero: there are none
 }
 
 func (c *checkpoints) load() error {
-	all, err := readCheckpoints(c.path, c.sign)
-	if len(all) > 0 {
-		c.last = all[len(all)-1]
+	all, err := readCheckpoints(c.path, c.keys)
+	for _, cp := range all {
+		c.took(cp)
 	}
 	return err
 }
 
-// readCheckpoints returns the checkpoints of a file whose signature is good, in its order. Half a line at the end is ignored.
-func readCheckpoints(path string, sign sealer) ([]Checkpoint, error) {
+func (c *checkpoints) took(cp Checkpoint) {
+	if cp.Start {
+		c.start = cp
+	} else {
+		c.last = cp
+	}
+}
+
+// sign makes a checkpoint for a record.
+func (c *checkpoints) sign(chain string, at head, now time.Time, start bool) Checkpoint {
+	cp := Checkpoint{Chain: chain, Seq: at.seq, Hash: at.hash, Time: now.UTC().Truncate(timePrecision), Start: start, Key: KeyID(publicOf(c.signer))}
+	cp.Signature = ed25519.Sign(c.signer, cp.body())
+	return cp
+}
+
+// readCheckpoints returns the checkpoints of a file whose signature is good, in its order. Half a line at the end is ignored, and
+// so is what is no checkpoint at all: the log of a syslog daemon will do.
+func readCheckpoints(path string, keys []ed25519.PublicKey) ([]Checkpoint, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -66,11 +88,14 @@ func readCheckpoints(path string, sign sealer) ([]Checkpoint, error) {
 	bad := 0
 	err := eachLine(path, func(line []byte) error {
 		var cp Checkpoint
-		if json.Unmarshal(line, &cp) != nil || !hmac.Equal([]byte(cp.MAC), []byte(sign.mac(cp.body()))) {
+		brace := max(0, bytes.IndexByte(line, '{')) // a syslog daemon writes time and host before it
+		switch {
+		case !bytes.Contains(line, []byte(`"signature":`)):
+		case json.Unmarshal(line[brace:], &cp) != nil || !cp.signedBy(keys):
 			bad++
-			return nil
+		default:
+			all = append(all, cp)
 		}
-		all = append(all, cp)
 		return nil
 	})
 	switch {
@@ -97,25 +122,32 @@ func (l *Log) checkpoint(now bool) {
 	if !now && fresh < int64(l.opts.CheckpointEvery) && time.Now().Before(c.due) {
 		return
 	}
-	cp := Checkpoint{Chain: l.opts.Chain, Seq: l.head.seq, Hash: l.head.hash, Time: l.opts.Now().UTC().Truncate(timePrecision)}
-	cp.MAC = c.sign.mac(cp.body())
-	if err := c.write(cp); err != nil {
-		l.metrics.failures.WithLabelValues(sinkCheckpoint).Inc()
-		l.log.Error().Err(err).Msg("audit checkpoint could not be written")
+	if err := l.writeCheckpoint(c.sign(l.opts.Chain, l.head, l.opts.Now(), false)); err != nil {
 		c.due = time.Now().Add(l.opts.CheckpointAfter)
 		return
 	}
-	c.last, c.due = cp, time.Time{}
-	l.log.Info().Str("chain", cp.Chain).Int64("seq", cp.Seq).Str("hash", cp.Hash).Time("timestamp", cp.Time).Str("mac", cp.MAC).Msg("audit checkpoint")
+	c.due = time.Time{}
 }
 
-func (c *checkpoints) write(cp Checkpoint) error {
-	if c.path == "" {
-		return nil
-	}
+// writeCheckpoint makes a checkpoint durable and tells it to the logs, which another machine may keep.
+func (l *Log) writeCheckpoint(cp Checkpoint) error {
 	line, err := json.Marshal(cp)
 	if err != nil {
 		return fmt.Errorf("encode checkpoint: %w", err)
+	}
+	if err := l.cps.write(line); err != nil {
+		l.metrics.failures.WithLabelValues(sinkCheckpoint).Inc()
+		l.log.Error().Err(err).Msg("audit checkpoint could not be written")
+		return err
+	}
+	l.cps.took(cp)
+	l.log.Info().RawJSON("checkpoint", line).Msg("audit checkpoint")
+	return nil
+}
+
+func (c *checkpoints) write(line []byte) error {
+	if c.path == "" {
+		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o750); err != nil {
 		return fmt.Errorf("create directory of checkpoints: %w", err)
@@ -154,30 +186,27 @@ func (c *checkpoints) append(f *os.File, line []byte) (int64, error) {
 }
 
 // thin keeps the newer half of the checkpoints and every tenth of the older half, so that the file stays small and old records
-// stay covered.
+// stay covered. The newest that says where the kept chain starts stays too.
 func (c *checkpoints) thin() error {
 	text, err := os.ReadFile(c.path)
 	if err != nil {
 		return fmt.Errorf("thin out checkpoints: %w", err)
 	}
 	lines := bytes.SplitAfter(text, []byte("\n"))
+	start := -1
+	for i, line := range lines {
+		if bytes.Contains(line, []byte(`"start":true`)) {
+			start = i
+		}
+	}
 	var keep []byte
 	for i, line := range lines {
-		if i >= len(lines)/2 || i%10 == 0 {
+		if i >= len(lines)/2 || i%10 == 0 || i == start {
 			keep = append(keep, line...)
 		}
 	}
-	tmp := c.path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := replaceFile(c.path, keep, 0o600); err != nil {
 		return fmt.Errorf("thin out checkpoints: %w", err)
 	}
-	_, err = f.Write(keep)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(tmp, c.path)
-	}
-	if err != nil {
-		return fmt.Errorf("thin out checkpoints: %w", errors.Join(err, remove(tmp)))
-	}
-	return syncDir(filepath.Dir(c.path))
+	return nil
 }

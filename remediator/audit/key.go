@@ -24,7 +24,7 @@ func LoadOrCreateKey(path string) ([]byte, error) {
 	}
 	key = make([]byte, keyLen)
 	_, _ = rand.Read(key) // never fails; crypto/rand ends the program instead
-	if err := writeKey(path, key); err != nil {
+	if err := writeKey(path, []byte(hex.EncodeToString(key)+"\n")); err != nil {
 		return nil, fmt.Errorf("create audit key: %w", err)
 	}
 	// Another process may have been first: what lies at path counts.
@@ -33,14 +33,7 @@ func LoadOrCreateKey(path string) ([]byte, error) {
 
 // LoadKey reads a key that LoadOrCreateKey wrote.
 func LoadKey(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read audit key: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("audit key %s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
-	}
-	text, err := os.ReadFile(path)
+	text, err := readPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("read audit key: %w", err)
 	}
@@ -51,8 +44,20 @@ func LoadKey(path string) ([]byte, error) {
 	return key, nil
 }
 
+// readPrivate reads a key file that only its owner may read.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	}
+	return os.ReadFile(path)
+}
+
 // writeKey writes the whole key under another name first: a power cut must not leave half a key, and a link never replaces one.
-func writeKey(path string, key []byte) error {
+func writeKey(path string, text []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -62,7 +67,7 @@ func writeKey(path string, key []byte) error {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.WriteString(hex.EncodeToString(key) + "\n")
+	_, err = tmp.Write(text)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
@@ -70,6 +75,23 @@ func writeKey(path string, key []byte) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// replaceFile writes a file so that at path there is always the old content or the whole new one.
+func replaceFile(path string, text []byte, mode fs.FileMode) error {
+	tmp := path + ".tmp"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return errors.Join(err, remove(tmp))
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // syncDir makes the names in a directory durable.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,10 +44,15 @@ type Options struct {
 	Chain  string // name of the chain, part of every record; empty: redis-medic
 	Logger zerolog.Logger
 	Now    func() time.Time // nil: time.Now
+	// Signer signs checkpoints: LoadOrCreateSigner. Without one a key is derived from Key, and then whoever has Key can sign too.
+	Signer ed25519.PrivateKey
+	// Believed are further public keys whose checkpoints are believed: those of before a change of the key.
+	Believed []ed25519.PublicKey
 
 	// Checkpoints is the file of signed checkpoints; empty: File.Path with .checkpoints added. Keep it on another disk, or
 	// ship the log lines that say the same, if a cut tail has to be found even when an intruder can write to all files here.
 	Checkpoints     string
+	Retention       time.Duration // how long the store keeps a record; 0: for ever. The files follow their own rotation
 	CheckpointEvery int64         // records; 0 means 1000
 	CheckpointAfter time.Duration // after the first record that no checkpoint covers; 0 means 10 s
 }
@@ -104,7 +110,7 @@ func New(ctx context.Context, opts Options) (*Log, error) {
 	if opts.File.Path != "" {
 		l.file = &fileSink{file: newFile(opts.File, opts.Logger)}
 	}
-	l.cps = newCheckpoints(opts.Checkpoints, opts.Key, opts.Logger)
+	l.cps = &checkpoints{path: opts.Checkpoints, signer: opts.Signer, keys: l.keys().public(), log: opts.Logger}
 	if err := l.resume(ctx); err != nil {
 		if l.file != nil {
 			err = errors.Join(err, l.file.shut())
@@ -114,7 +120,15 @@ func New(ctx context.Context, opts Options) (*Log, error) {
 	return l, nil
 }
 
+// keys are those with which this log can be verified.
+func (l *Log) keys() Keys {
+	return Keys{Seal: l.opts.Key, Public: append([]ed25519.PublicKey{publicOf(l.opts.Signer)}, l.opts.Believed...)}
+}
+
 func withDefaults(o Options) Options {
+	if o.Signer == nil {
+		o.Signer = derivedSigner(o.Key)
+	}
 	if o.Chain == "" {
 		o.Chain = defaultChain
 	}
@@ -218,14 +232,26 @@ func (l *Log) next() []*entry {
 	return batch
 }
 
-// Run writes checkpoints in time and brings a sink that failed up to date again, until ctx ends.
+// Run writes checkpoints in time, brings a sink that failed up to date again and removes records whose time is over, until ctx
+// ends.
 func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
+	pruneAt := time.Now()
 	for {
 		select {
-		case <-tick.C:
+		case now := <-tick.C:
 			l.maintain()
+			if now.Before(pruneAt) {
+				continue
+			}
+			switch more, err := l.prune(ctx); {
+			case err != nil && ctx.Err() == nil:
+				l.log.Error().Err(err).Msg("audit records whose time is over stay for now")
+				pruneAt = now.Add(retryMax)
+			case !more:
+				pruneAt = now.Add(pruneEvery)
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -15,7 +15,10 @@ import (
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
-var testKey = []byte("0123456789abcdef0123456789abcdef")
+var (
+	testKey  = []byte("0123456789abcdef0123456789abcdef")
+	testKeys = audit.Keys{Seal: testKey}
+)
 
 // bench is a log with its parts, on a directory of its own.
 type bench struct {
@@ -115,7 +118,7 @@ func (b *bench) verifyFiles() audit.Report {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	r, err := audit.VerifyFiles(testKey, b.opts.File.Path+".checkpoints", paths...)
+	r, err := audit.VerifyFiles(testKeys, b.opts.File.Path+".checkpoints", paths...)
 	if err != nil {
 		b.tb.Fatal(err)
 	}

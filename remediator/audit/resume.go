@@ -42,6 +42,13 @@ func (l *Log) resume(ctx context.Context) error {
 		l.note(cutTail(l.head.seq, cp))
 	}
 	l.heal(ctx)
+	switch unsigned := l.head.seq - l.cps.last.Seq; {
+	case l.problem != "":
+	case l.cps.path != "" && unsigned > maxUnsigned:
+		l.note(fmt.Sprintf("records %d to %d are signed by no checkpoint: checkpoints were removed, or could not be written", l.cps.last.Seq+1, l.head.seq))
+	default:
+		l.checkpoint(true) // what a crash left unsigned
+	}
 	l.publish()
 	return ctx.Err()
 }
@@ -213,8 +220,8 @@ func (l *Log) fillStore(ctx context.Context, seq int64) error {
 		rows = rows[:0]
 		return err
 	}
-	next := seq
-	err := l.eachRecord(seq, func(r Record, line []byte) error {
+	next := max(seq, l.cps.start.Seq+1) // what is before was removed on purpose
+	err := l.eachRecord(next, func(r Record, line []byte) error {
 		if r.Seq < next || r.Seq > l.head.seq {
 			return nil
 		}

@@ -95,14 +95,14 @@ func TestWithoutRotationTheFileGrowsAndLogrotateMayMoveIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := b.append(sample())
-	if r, err := audit.VerifyFiles(testKey, "", path); err != nil || !r.OK || r.Last != last.Seq {
+	if r, err := audit.VerifyFiles(testKeys, "", path); err != nil || !r.OK || r.Last != last.Seq {
 		t.Errorf("after a truncation: %+v, %v", r, err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	last = b.append(sample())
-	if r, err := audit.VerifyFiles(testKey, "", path); err != nil || !r.OK || r.Last != last.Seq {
+	if r, err := audit.VerifyFiles(testKeys, "", path); err != nil || !r.OK || r.Last != last.Seq {
 		t.Errorf("after a removal: %+v, %v", r, err)
 	}
 }
@@ -117,7 +117,7 @@ func TestAFailedRotationWritesOn(t *testing.T) {
 	if h := b.log.Health(); !h.OK {
 		t.Errorf("health %+v", h)
 	}
-	if r, err := audit.VerifyFiles(testKey, "", b.opts.File.Path); err != nil || !r.OK || r.Records != b.log.Health().LastSeq {
+	if r, err := audit.VerifyFiles(testKeys, "", b.opts.File.Path); err != nil || !r.OK || r.Records != b.log.Health().LastSeq {
 		t.Errorf("files %+v, %v", r, err)
 	}
 }
@@ -239,7 +239,7 @@ func TestStartBringsBothSinksTogether(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := audit.VerifyFiles(testKey, "", paths...)
+			r, err := audit.VerifyFiles(testKeys, "", paths...)
 			if err != nil || r.Records != test.records || r.Last != last.Seq || r.OK == test.broken {
 				t.Errorf("files %+v, %v; want %d records", r, err, test.records)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
@@ -17,6 +18,7 @@ type Report struct {
 	First       int64  `json:"first_seq"`
 	Last        int64  `json:"last_seq"`
 	Checkpoints int    `json:"checkpoints"` // signed checkpoints that agree
+	Unsigned    int64  `json:"unsigned"`    // newest records that no checkpoint covers yet
 	FirstBad    int64  `json:"first_bad,omitempty"`
 	Problem     string `json:"problem,omitempty"`
 }
@@ -25,19 +27,35 @@ type Report struct {
 type checker struct {
 	Report
 	records sealer
+	signed  bool // there is a file of checkpoints to hold the chain against
 	cps     map[int64]Checkpoint
+	starts  map[int64]Checkpoint
 	newest  Checkpoint // with the highest Seq
 	prev    head
 	chain   string
+	// since and until are the times of the first and the last record behind the newest checkpoint.
+	since, until time.Time
 }
 
-func newChecker(key []byte, checkpointFile string) (*checker, error) {
-	c := &checker{records: newSealer(key, "record"), cps: map[int64]Checkpoint{}}
-	all, err := readCheckpoints(checkpointFile, newSealer(key, "checkpoint"))
+// The records that a running program may have written since its last checkpoint, with room for a file system that was full for a
+// while. More than that was not signed because somebody removed the checkpoints.
+const (
+	maxUnsigned    = defaultCheckpointEvery + 2*maxBatch
+	maxUnsignedFor = time.Hour
+)
+
+func newChecker(keys Keys, checkpointFile string) (*checker, error) {
+	c := &checker{
+		records: newSealer(keys.Seal, "record"), signed: checkpointFile != "", cps: map[int64]Checkpoint{}, starts: map[int64]Checkpoint{},
+	}
+	all, err := readCheckpoints(checkpointFile, keys.public())
 	for _, cp := range all {
 		// Of two checkpoints with the same number the older one counts: the later may sign a chain that was written anew.
 		if _, dup := c.cps[cp.Seq]; !dup {
 			c.cps[cp.Seq] = cp
+		}
+		if cp.Start {
+			c.starts[cp.Seq] = cp
 		}
 		if cp.Seq > c.newest.Seq {
 			c.newest = cp
@@ -62,10 +80,13 @@ func (c *checker) next(where string, line []byte) (Record, bool) {
 		c.prev = head{seq: want}
 		return r, false
 	}
-	first := c.Records == 0 && c.Problem == ""
-	switch {
-	case first:
+	if c.Records == 0 && c.Problem == "" {
 		c.First, c.chain = r.Seq, r.Chain
+		if c.prev.hash == "" { // files begin anywhere
+			want = r.Seq
+		}
+	}
+	switch {
 	case r.Chain != c.chain:
 		c.bad(r.Seq, "%s: record %d is of chain %q, not %q", where, r.Seq, r.Chain, c.chain)
 	case r.Seq > want:
@@ -87,6 +108,11 @@ func (c *checker) next(where string, line []byte) (Record, bool) {
 	}
 	c.Records++
 	c.Last = max(c.Last, r.Seq)
+	if r.Seq > c.newest.Seq {
+		if c.until = r.Time; c.since.IsZero() {
+			c.since = r.Time
+		}
+	}
 	c.prev = head{seq: r.Seq, hash: r.Hash}
 	return r, true
 }
@@ -96,21 +122,50 @@ func (c *checker) finish() Report {
 	if c.newest.Seq > c.Last {
 		c.bad(c.Last+1, "%s", cutTail(c.Last, c.newest))
 	}
+	if c.Unsigned = max(0, c.Last-max(c.newest.Seq, c.First-1)); !c.signed {
+		c.Unsigned = c.Records
+	} else if c.Unsigned > maxUnsigned || c.until.Sub(c.since) > maxUnsignedFor {
+		c.bad(c.Last-c.Unsigned+1, "records %d to %d are signed by no checkpoint: checkpoints were removed, or could not be written",
+			c.Last-c.Unsigned+1, c.Last)
+	}
 	c.OK = c.Problem == ""
 	return c.Report
 }
 
-// VerifyStore checks every record of a store: sealed content, order, completeness from record 1 on, columns, and the newest
-// checkpoint in checkpointFile (empty: none). A fault is in the Report; an error means that the check could not be made.
-func VerifyStore(ctx context.Context, db store.Audit, key []byte, checkpointFile string) (Report, error) {
-	c, err := newChecker(key, checkpointFile)
+// VerifyStore checks every record of a store: sealed content, order, completeness from record 1 on or from a signed start on,
+// columns, and the checkpoints in checkpointFile (empty: none). A fault is in the Report; an error means that the check could not
+// be made.
+func VerifyStore(ctx context.Context, db store.Audit, keys Keys, checkpointFile string) (Report, error) {
+	for {
+		r, start, err := verifyStore(ctx, db, keys, checkpointFile)
+		if err != nil || r.OK {
+			return r, err
+		}
+		// Records that were removed meanwhile, because their time was over, look like a fault.
+		now, err := newChecker(keys, checkpointFile)
+		if err != nil || now.start() == start {
+			return r, nil //nolint:nilerr // the report has it
+		}
+	}
+}
+
+// start is the newest signed start of the kept chain, 0 when there is none.
+func (c *checker) start() (seq int64) {
+	for at := range c.starts {
+		seq = max(seq, at)
+	}
+	return seq
+}
+
+func verifyStore(ctx context.Context, db store.Audit, keys Keys, checkpointFile string) (_ Report, start int64, _ error) {
+	c, err := newChecker(keys, checkpointFile)
 	if err != nil {
 		c.bad(0, "%v", err)
 	}
+	start = c.start()
 	err = db.WalkAudit(ctx, 1, func(row store.AuditRow) error {
 		if c.Records == 0 && c.Problem == "" && row.Seq > 1 {
-			c.bad(1, "store: records 1 to %d are missing", row.Seq-1)
-			c.First, c.chain, c.prev.seq = row.Seq, row.Chain, row.Seq-1
+			c.begin(row)
 		}
 		r, ok := c.next(sinkStore, row.JSON)
 		if ok && !sameRow(row, r) {
@@ -119,15 +174,25 @@ func VerifyStore(ctx context.Context, db store.Audit, key []byte, checkpointFile
 		return nil
 	})
 	if err != nil {
-		return c.Report, fmt.Errorf("verify audit: %w", err)
+		return c.Report, start, fmt.Errorf("verify audit: %w", err)
 	}
-	return c.finish(), nil
+	return c.finish(), start, nil
+}
+
+// begin judges a chain that does not begin with record 1: only a signed checkpoint can say where else.
+func (c *checker) begin(row store.AuditRow) {
+	if start, ok := c.starts[row.Seq-1]; ok && start.Chain == row.Chain {
+		c.First, c.chain, c.prev = row.Seq, row.Chain, head{seq: start.Seq, hash: start.Hash}
+		return
+	}
+	c.bad(1, "store: records 1 to %d are missing", row.Seq-1)
+	c.First, c.chain, c.prev.seq = row.Seq, row.Chain, row.Seq-1
 }
 
 // VerifyFiles checks audit files, oldest first as Files returns them, plain or gzip-compressed, without the store. The first
 // record may have any number, because older files were rotated away.
-func VerifyFiles(key []byte, checkpointFile string, paths ...string) (Report, error) {
-	c, err := newChecker(key, checkpointFile)
+func VerifyFiles(keys Keys, checkpointFile string, paths ...string) (Report, error) {
+	c, err := newChecker(keys, checkpointFile)
 	if err != nil {
 		c.bad(0, "%v", err)
 	}
@@ -151,7 +216,7 @@ func (l *Log) Verify(ctx context.Context) (Report, error) {
 	l.turn.Lock()
 	at, level := l.head, l.store.level
 	l.turn.Unlock()
-	r, err := VerifyStore(ctx, l.opts.Store, l.opts.Key, l.opts.Checkpoints)
+	r, err := VerifyStore(ctx, l.opts.Store, l.keys(), l.opts.Checkpoints)
 	if err != nil || r.Last >= at.seq || !r.OK && r.FirstBad <= r.Last {
 		return r, err
 	}

@@ -46,7 +46,7 @@ func (b *bench) verifyStoreOnly() audit.Report {
 		b.tb.Fatal(err)
 	}
 	defer s.Close()
-	r, err := audit.VerifyStore(context.Background(), s, testKey, b.opts.File.Path+".checkpoints")
+	r, err := audit.VerifyStore(context.Background(), s, testKeys, b.opts.File.Path+".checkpoints")
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 				if err := os.WriteFile(file, content, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				r, err := audit.VerifyFiles(testKey, path+".checkpoints", file)
+				r, err := audit.VerifyFiles(testKeys, path+".checkpoints", file)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -169,7 +169,7 @@ func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 		}
 	}
 	t.Run("another key", func(t *testing.T) {
-		r, err := audit.VerifyFiles(bytes.Repeat([]byte("x"), 32), "", path)
+		r, err := audit.VerifyFiles(audit.Keys{Seal: bytes.Repeat([]byte("x"), 32)}, "", path)
 		if err != nil || r.OK || !strings.Contains(r.Problem, "another key") {
 			t.Errorf("report %+v, %v", r, err)
 		}
@@ -179,12 +179,12 @@ func TestVerifyFindsEveryChangeOfTheFiles(t *testing.T) {
 		if err := os.WriteFile(file, []byte("no gzip"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := audit.VerifyFiles(testKey, "", file); err != nil || r.OK {
+		if r, err := audit.VerifyFiles(testKeys, "", file); err != nil || r.OK {
 			t.Errorf("report %+v, %v", r, err)
 		}
 	})
 	t.Run("a missing file", func(t *testing.T) {
-		if _, err := audit.VerifyFiles(testKey, "", filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		if _, err := audit.VerifyFiles(testKeys, "", filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -198,7 +198,7 @@ func TestARewrittenChainContradictsItsCheckpoint(t *testing.T) {
 	second := newBench(t)
 	second.appendMany(12, sample())
 	second.close()
-	r, err := audit.VerifyFiles(testKey, b.opts.File.Path+".checkpoints", second.opts.File.Path)
+	r, err := audit.VerifyFiles(testKeys, b.opts.File.Path+".checkpoints", second.opts.File.Path)
 	if err != nil || r.OK || r.FirstBad != 10 || !strings.Contains(r.Problem, "written anew") {
 		t.Errorf("report %+v, %v", r, err)
 	}
@@ -357,7 +357,7 @@ func TestExport(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Join(lines, nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := audit.VerifyFiles(testKey, "", file); err != nil || !r.OK || r.Records != 1005 {
+	if r, err := audit.VerifyFiles(testKeys, "", file); err != nil || !r.OK || r.Records != 1005 {
 		t.Errorf("an export, turned round, does not verify: %+v, %v", r, err)
 	}
 	var out bytes.Buffer

@@ -173,6 +173,22 @@ func (c *core) WalkAudit(ctx context.Context, from int64, fn func(AuditRow) erro
 	}
 }
 
+// pruneRows is how many rows one transaction removes.
+const pruneRows = 1000
+
+// PruneAudit implements Audit.
+func (c *core) PruneAudit(ctx context.Context, through int64) error {
+	for {
+		n, err := c.change(ctx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq <= ? ORDER BY seq LIMIT ?)", through, pruneRows)
+		if err != nil {
+			return fmt.Errorf("prune audit: %w", err)
+		}
+		if n < pruneRows {
+			return nil
+		}
+	}
+}
+
 func (c *core) auditRows(ctx context.Context, text string, args ...any) ([]AuditRow, error) {
 	var out []AuditRow
 	err := c.query(ctx, func(rows *sql.Rows) error {

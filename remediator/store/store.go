@@ -53,6 +53,9 @@ type Audit interface {
 	QueryAudit(ctx context.Context, q AuditQuery) ([]AuditRow, error)
 	// WalkAudit calls fn for every row in ascending order of Seq, from the given Seq on, until fn returns an error.
 	WalkAudit(ctx context.Context, from int64, fn func(AuditRow) error) error
+	// PruneAudit removes every row up to and including the given Seq, a part at a time so that appends need not wait long. After
+	// an error some may be gone.
+	PruneAudit(ctx context.Context, through int64) error
 }
 
 // Document is one JSON document of a kind: the recovery state of a service, an incident, a webhook delivery.

@@ -19,7 +19,7 @@ func defaultTree() Tree {
 		Permissions:    defaultPermissions(),
 		Audit: Audit{
 			Enabled: true, LogFile: "logs/audit/redis_service_management.log", LogLevel: "INFO", IncludeUserDetails: true,
-			RotateLogs: true, MaxLogSizeMB: 100, BackupCount: 10,
+			RotateLogs: true, MaxLogSizeMB: 100, BackupCount: 10, RetentionDays: 400,
 		},
 		Cache: Cache{Enabled: true, TTL: 10 * time.Second, InvalidateOnOperation: true},
 		WebSocket: WebSocket{

@@ -283,6 +283,32 @@ func auditWalk(t *testing.T, s store.Store) {
 	}))
 }
 
+// The old end goes, whole; what stays is found as before, and numbers are not given out again.
+func auditPrune(t *testing.T, s store.Store) {
+	check(t, s.PruneAudit(t.Context(), 5))
+	var all []store.AuditRow
+	for seq := range int64(2500) { // more than an implementation removes at a time
+		all = append(all, auditRow(seq+1))
+	}
+	check(t, s.AppendAudit(t.Context(), all...))
+	check(t, s.PruneAudit(t.Context(), 0))
+	check(t, s.PruneAudit(t.Context(), 2490))
+	var got []int64
+	check(t, s.WalkAudit(t.Context(), 1, func(r store.AuditRow) error {
+		got = append(got, r.Seq)
+		return nil
+	}))
+	if diff := cmp.Diff(seqs(all[2490:]), got); diff != "" {
+		t.Errorf("kept rows (-want +got):\n%s", diff)
+	}
+	rows, err := s.QueryAudit(t.Context(), store.AuditQuery{Since: auditRow(2499).Time, Service: "redis"})
+	check(t, err)
+	if diff := cmp.Diff([]int64{2500, 2499}, seqs(rows)); diff != "" {
+		t.Errorf("query of kept rows (-want +got):\n%s", diff)
+	}
+	check(t, s.AppendAudit(t.Context(), auditRow(2501)))
+}
+
 func auditConcurrent(t *testing.T, s store.Store) {
 	const writers, each = 16, 10
 	var wg sync.WaitGroup
