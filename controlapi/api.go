@@ -48,6 +48,7 @@ type API struct {
 	confirmations *confirmations
 	operations    *operations
 	hub           *live.Hub
+	tails         *tails
 	metrics       *metrics
 
 	ready   atomic.Bool
@@ -84,6 +85,7 @@ func (a *API) assemble(o Options) error {
 		return err
 	}
 	a.hub = live.New(live.Options{Logger: a.log, Limits: s.streams(), Snapshot: a.snapshot, Prepare: a.prepare})
+	a.tails = newTails(a)
 	a.metrics = newMetrics(a.hub)
 	a.server = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.conf().router.ServeHTTP(w, r) }),
@@ -156,6 +158,7 @@ func (a *API) Run(ctx context.Context) error {
 		return a.shutdown()
 	})
 	err := group.Wait()
+	a.tails.close()
 	a.waitForOperations()
 	return err
 }

@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,30 +69,40 @@ func parseLogQuery(c *call) (logQuery, error) {
 	if err != nil {
 		return logQuery{}, err
 	}
-	q := logQuery{lines: lines, level: strings.ToLower(values.Get("level"))}
+	q, err := parseLogFilter(values)
+	q.lines = lines
+	return q, err
+}
+
+// parseLogFilter reads which lines are wanted.
+func parseLogFilter(values url.Values) (q logQuery, err error) {
+	q.level = strings.ToLower(values.Get("level"))
 	if _, known := logLevels[q.level]; !known {
-		return logQuery{}, badRequest("level must be error, warning, info or debug")
+		return q, badRequest("level must be error, warning, info or debug")
 	}
-	if text := values.Get("since"); text != "" {
-		if q.since, err = time.Parse(time.RFC3339, text); err != nil {
-			return logQuery{}, badRequest("since must be an ISO 8601 time with a zone, such as 2025-10-10T14:30:00Z")
-		}
-	}
-	return q, nil
+	q.since, err = timeParam(values.Get("since"), "since")
+	return q, err
+}
+
+// shows reports whether a line is wanted. A line without a time is: it may belong to one that is.
+func (q logQuery) shows(e LogEntry) bool {
+	return logLevels[e.Level] >= logLevels[q.level] && (e.Time.IsZero() || !e.Time.Before(q.since))
+}
+
+func newLogLine(e LogEntry) logLine {
+	return logLine{Timestamp: stampOrNil(e.Time), Level: e.Level, Message: e.Message, Source: e.Source}
 }
 
 // newLogsBody filters the entries and shows the newest first, as the document does. It is pure.
 func newLogsBody(info ServiceInfo, q logQuery, entries []LogEntry) logsBody {
 	b := logsBody{Logs: []logLine{}, Service: strings.TrimSuffix(info.Unit, ".service"), VM: info.IP}
-	least := logLevels[q.level]
 	for _, e := range slices.Backward(entries) {
 		if len(b.Logs) == q.lines {
 			break
 		}
-		if logLevels[e.Level] < least || (!e.Time.IsZero() && e.Time.Before(q.since)) {
-			continue
+		if q.shows(e) {
+			b.Logs = append(b.Logs, newLogLine(e))
 		}
-		b.Logs = append(b.Logs, logLine{Timestamp: stampOrNil(e.Time), Level: e.Level, Message: e.Message, Source: e.Source})
 	}
 	b.TotalLines = len(b.Logs)
 	return b

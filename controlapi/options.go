@@ -75,6 +75,7 @@ type LogEntry struct {
 	Level   string    // error, warning, info, debug
 	Message string
 	Source  string // journal, redis
+	Note    bool   // not a line of the log, but what the reader says about it
 }
 
 // ServiceInfo is what the API shows of a configured service.
@@ -164,6 +165,7 @@ type Options struct {
 	TrustedProxies   []netip.Prefix
 	AllowedOrigins   []string      // further origins ("https://host") whose pages may use cookies and the event stream
 	WatchEvery       time.Duration // how often status and health are compared for changes; 0: DefaultWatchEvery
+	FollowEvery      time.Duration // how often a log that is followed is read; 0: DefaultFollowEvery
 	Reload           func() error  // POST /-/reload; nil: not offered
 	Ready            func() error  // /-/ready; nil: ready when running
 }
@@ -174,6 +176,7 @@ const (
 	DefaultOperationTimeout = 120 * time.Second // beyond every rung's own deadline: the answer is the remediator's to give
 	DefaultShutdownGrace    = 20 * time.Second
 	DefaultWatchEvery       = 500 * time.Millisecond
+	DefaultFollowEvery      = time.Second
 	DefaultCacheTTL         = 10 * time.Second
 	DefaultEndpoint         = "/ws/services/redis/status"
 )
@@ -210,6 +213,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.OperationTimeout, DefaultOperationTimeout)
 	setDefault(&o.ShutdownGrace, DefaultShutdownGrace)
 	setDefault(&o.WatchEvery, DefaultWatchEvery)
+	setDefault(&o.FollowEvery, DefaultFollowEvery)
 	setDefault(&o.Cache.TTL, DefaultCacheTTL)
 	if o.Websocket.Endpoint == "" {
 		o.Websocket.Endpoint = DefaultEndpoint

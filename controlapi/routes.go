@@ -92,6 +92,8 @@ func routes() []route {
 
 		{method: "GET", path: "/ws/services/{id}/status", permission: rbac.Live, handler: getLive, act: "follow events", audit: "live", event: eventAccess,
 			stream: true},
+		{method: "GET", path: "/ws/services/{id}/logs", permission: rbac.Logs, handler: getLogStream, act: "view Redis service logs",
+			audit: "logs.follow", event: eventAccess, limit: "logs", stream: true},
 
 		{method: "GET", path: "/openapi.yaml", permission: rbac.Public, handler: getOpenAPI, act: "read the API description", quiet: true},
 		{method: "GET", path: "/-/healthy", permission: rbac.Public, handler: getHealthy, act: "ask for life", quiet: true},

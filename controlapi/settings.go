@@ -97,8 +97,8 @@ func muted(o Options) map[remediator.EventType]bool {
 
 // Reload takes over new options while the API serves. Bad options change nothing. Sessions, revoked tokens, failed logins, rate
 // windows, confirmations, remembered answers of operations and open streams live on; streams follow a changed or removed account
-// within seconds, and those of a removed service end. Listen, WebConfigFile, Panel, Sessions, Logger, ShutdownGrace and WatchEvery
-// stay what New was given; a nil Prober, Remediator, Auditor, Audits, Logs, Reload or Ready means the one before.
+// within seconds, and those of a removed service end. Listen, WebConfigFile, Panel, Sessions, Logger, ShutdownGrace, WatchEvery and
+// FollowEvery stay what New was given; a nil Prober, Remediator, Auditor, Audits, Logs, Reload or Ready means the one before.
 //
 // An error after the options were found good comes from the session store: the new settings are in force, but sessions of removed
 // users could not be deleted. They are refused anyway.
@@ -133,7 +133,7 @@ func (a *API) Reload(ctx context.Context, next Options) error {
 // keep fills in what a reload does not replace, and what it may leave out.
 func (o *Options) keep(before Options) {
 	o.Listen, o.WebConfigFile, o.Panel, o.Sessions = before.Listen, before.WebConfigFile, before.Panel, before.Sessions
-	o.Logger, o.ShutdownGrace, o.WatchEvery = before.Logger, before.ShutdownGrace, before.WatchEvery
+	o.Logger, o.ShutdownGrace, o.WatchEvery, o.FollowEvery = before.Logger, before.ShutdownGrace, before.WatchEvery, before.FollowEvery
 	if o.Prober == nil {
 		o.Prober = before.Prober
 	}

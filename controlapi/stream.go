@@ -49,15 +49,8 @@ func (a *API) identifyStream(c *call) (bool, error) {
 }
 
 func getLive(a *API, w http.ResponseWriter, c *call) error {
-	if !a.conf().Websocket.Enabled {
-		return newProblem(http.StatusNotFound, "websocket_disabled", "The event stream is switched off")
-	}
-	if !headerHas(c.r.Header, "Connection", "upgrade") || !headerHas(c.r.Header, "Upgrade", "websocket") {
-		w.Header().Set("Upgrade", "websocket")
-		return newProblem(http.StatusUpgradeRequired, "upgrade_required", "This is a WebSocket")
-	}
-	if !a.originAllowed(c.r) {
-		return newProblem(http.StatusForbidden, "cross_origin", "Pages of other sites may not follow events")
+	if err := a.upgradable(w, c); err != nil {
+		return err
 	}
 	sub := live.Subscription{
 		Service: c.service.ID, User: c.who.ID, Address: c.sourceIP, Evidence: a.seesEvidence(c), Check: a.streamCheck(c), Conn: connOf(c.r),
@@ -70,6 +63,21 @@ func getLive(a *API, w http.ResponseWriter, c *call) error {
 		sub.Resume, sub.After = true, after
 	}
 	return a.hub.Serve(w, c.r, sub)
+}
+
+// upgradable refuses what is no WebSocket, or comes from another site's page.
+func (a *API) upgradable(w http.ResponseWriter, c *call) error {
+	if !a.conf().Websocket.Enabled {
+		return newProblem(http.StatusNotFound, "websocket_disabled", "The event stream is switched off")
+	}
+	if !headerHas(c.r.Header, "Connection", "upgrade") || !headerHas(c.r.Header, "Upgrade", "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		return newProblem(http.StatusUpgradeRequired, "upgrade_required", "This is a WebSocket")
+	}
+	if !a.originAllowed(c.r) {
+		return newProblem(http.StatusForbidden, "cross_origin", "Pages of other sites may not follow events")
+	}
+	return nil
 }
 
 func headerHas(h http.Header, name, token string) bool {
@@ -98,13 +106,13 @@ func (a *API) originAllowed(r *http.Request) bool {
 
 // streamCheck says whether the listener may still listen. A session store that does not answer is no reason to close.
 func (a *API) streamCheck(c *call) func(context.Context) (websocket.StatusCode, string) {
-	who, evidence := c.who, a.seesEvidence(c)
+	who, evidence, permission := c.who, a.seesEvidence(c), c.route.permission
 	return func(ctx context.Context) (websocket.StatusCode, string) {
 		if a.conf().services[c.service.ID] == nil {
 			return live.StatusForbidden, "service removed"
 		}
 		if who.IsAnonymous() {
-			if a.conf().table.Allow(rbac.Anonymous, rbac.Live) {
+			if a.conf().table.Allow(rbac.Anonymous, permission) {
 				return 0, ""
 			}
 			return live.StatusSignedOut, "sign in"
@@ -122,7 +130,7 @@ func (a *API) streamCheck(c *call) func(context.Context) (websocket.StatusCode, 
 		}
 		table := a.conf().table
 		role := rbac.Role(now.Role)
-		if now.Role != who.Role || !table.Allow(role, rbac.Live) || table.Allow(role, rbac.Logs) != evidence {
+		if now.Role != who.Role || !table.Allow(role, permission) || table.Allow(role, rbac.Logs) != evidence {
 			return live.StatusForbidden, "role changed"
 		}
 		return 0, ""

@@ -283,7 +283,7 @@ func TestStreamChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		check := func(who authn.Principal) websocket.StatusCode {
-			code, _ := r.streamCheck(&call{service: r.conf().order[0], who: who})(t.Context())
+			code, _ := r.streamCheck(&call{route: &route{permission: rbac.Live}, service: r.conf().order[0], who: who})(t.Context())
 			return code
 		}
 		p, err := r.auth.Login(t.Context(), "viewer@autobot.local", password, "127.0.0.1")

@@ -42,7 +42,7 @@ func (l logReader) Logs(ctx context.Context, service string, lines int) ([]contr
 		out = append(out, controlapi.LogEntry{Time: e.Time, Level: string(e.Level), Message: e.Message, Source: e.Source})
 	}
 	for source, why := range logs.Missing {
-		out = append(out, controlapi.LogEntry{Level: "warning", Message: "this log could not be read: " + why.Public, Source: source})
+		out = append(out, controlapi.LogEntry{Level: "warning", Message: "this log could not be read: " + why.Public, Source: source, Note: true})
 	}
 	return out, nil
 }

@@ -31,6 +31,13 @@ type Subscription struct {
 	// Check says whether the client may still listen: 0, or the close code and its public reason. It is called every few
 	// seconds and must not block for long.
 	Check func(ctx context.Context) (websocket.StatusCode, string)
+	// Filter is handed to the encoder of Post.
+	Filter string
+	// First returns what the client gets first, instead of the hub's snapshot. It is called at the moment of joining, so that what is
+	// posted before is in it and what is posted after is not; it must not call the hub. Nil: the hub's snapshot.
+	First func() [][]byte
+	// Left is called once after the client has gone, if Serve let it in. Nil: nobody is told.
+	Left func()
 	// Conn is the network connection, to size its buffer; nil: left as it is.
 	Conn net.Conn
 }
@@ -73,7 +80,7 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, s Subscription) erro
 	}
 	conn.SetReadLimit(readLimit)
 	shrinkBuffer(network)
-	if !resumed {
+	if !resumed && s.First == nil {
 		first = h.snapshot(s.Service, seq)
 	}
 	// A goroutine of its own, not the request's: that one has a grown stack and holds the request, times ten thousand clients.
@@ -96,6 +103,9 @@ func (h *Hub) leave(c *client) {
 	h.mu.Lock()
 	h.remove(c)
 	h.mu.Unlock()
+	if c.sub.Left != nil {
+		c.sub.Left()
+	}
 	h.serving.Done()
 }
 

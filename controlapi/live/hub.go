@@ -191,14 +191,52 @@ func (h *Hub) Publish(ev remediator.Event) {
 	h.published.Add(1)
 	s.keep(m, h.opts.Ring, h.opts.RingBytes)
 	for c := range s.clients {
-		select {
-		case c.queue <- m:
-		default:
-			h.slow.Add(1)
-			h.remove(c)
-			c.end(websocket.StatusTryAgainLater, "too slow")
+		h.enqueue(c, m)
+	}
+}
+
+// enqueue hands a message to a client, or closes it when its queue is full. The caller holds mu.
+func (h *Hub) enqueue(c *client, m *message) {
+	select {
+	case c.queue <- m:
+	default:
+		h.slow.Add(1)
+		h.remove(c)
+		c.end(websocket.StatusTryAgainLater, "too slow")
+	}
+}
+
+// Post hands messages that are no events to the clients of a stream: they are not numbered and not kept. commit is called first, at
+// one moment with respect to Subscription.First; encode is called once for each Filter in use, and nothing is sent where it returns
+// none. Neither may call the hub. Post never blocks on a client.
+func (h *Hub) Post(stream string, commit func(), encode func(filter string) [][]byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	commit()
+	s := h.streams[stream]
+	if s == nil {
+		return
+	}
+	encoded := map[string][]*message{}
+	for c := range s.clients {
+		messages, done := encoded[c.sub.Filter]
+		if !done {
+			messages = raw(encode(c.sub.Filter))
+			encoded[c.sub.Filter] = messages
+		}
+		for _, m := range messages {
+			h.enqueue(c, m)
 		}
 	}
+}
+
+// raw makes messages that are the same for everybody.
+func raw(bodies [][]byte) []*message {
+	out := make([]*message, len(bodies))
+	for i, b := range bodies {
+		out[i] = &message{full: b, public: b}
+	}
+	return out
 }
 
 // isNews compares a status with the last one.
@@ -358,6 +396,9 @@ func (h *Hub) add(c *client) (replay []*message, resumed bool, seq uint64, err e
 	h.byAddress[sub.Address]++
 	h.byUser[sub.User]++
 	h.serving.Add(1)
+	if sub.First != nil {
+		return raw(sub.First()), false, 0, nil
+	}
 	if sub.Resume {
 		replay, resumed = s.missed(sub.After, h.start)
 	}
@@ -366,11 +407,17 @@ func (h *Hub) add(c *client) (replay []*message, resumed bool, seq uint64, err e
 
 // remove takes a client out; the caller holds mu. Twice is fine.
 func (h *Hub) remove(c *client) {
-	clients := h.stream(c.sub.Service).clients
-	if _, there := clients[c]; !there {
+	s := h.streams[c.sub.Service]
+	if s == nil {
 		return
 	}
-	delete(clients, c)
+	if _, there := s.clients[c]; !there {
+		return
+	}
+	delete(s.clients, c)
+	if len(s.clients) == 0 && s.seq == h.start {
+		delete(h.streams, c.sub.Service) // nothing is kept in it
+	}
 	h.count--
 	decrement(h.byAddress, c.sub.Address)
 	decrement(h.byUser, c.sub.User)

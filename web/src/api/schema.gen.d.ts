@@ -567,6 +567,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ws/services/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a configured service
+                 * @example redis
+                 */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        /**
+         * A service's log as it is written, as a WebSocket
+         * @description The unit's journal and Redis's own log, merged by time. Credentials travel as for the event stream. Each message is a JSON
+         *     text, a `LogMessage`, with its lines oldest first. First comes what was there before (`snapshot: true`, in one or more
+         *     messages, also when there is nothing), then what is written, about once a second. Whoever reconnects asks with `since` for
+         *     what was missed. The opening counts as one request for logs in the rate limit. The server sends only: a client that sends
+         *     is closed. Close codes are those of the event stream.
+         */
+        get: operations["followLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.yaml": {
         parameters: {
             query?: never;
@@ -790,18 +820,40 @@ export interface components {
             outcome_unknown?: true;
         };
         Logs: {
-            logs: {
-                timestamp: components["schemas"]["Time"] | null;
-                /** @enum {unknown} */
-                level: "error" | "warning" | "info" | "debug";
-                message: string;
-                /** @enum {unknown} */
-                source: "journal" | "redis";
-            }[];
+            logs: components["schemas"]["LogLine"][];
             total_lines: number;
             /** @example redis-server */
             service: string;
             vm: string;
+        };
+        LogLine: {
+            /** @description Null where the line carries none */
+            timestamp: components["schemas"]["Time"] | null;
+            /** @enum {unknown} */
+            level: "error" | "warning" | "info" | "debug";
+            /** @description Text without control characters */
+            message: string;
+            /** @enum {unknown} */
+            source: "journal" | "redis";
+        };
+        /** @description A message of a followed log */
+        LogMessage: {
+            /** @constant */
+            type: "log";
+            service: string;
+            lines: components["schemas"]["LogLine"][];
+            /**
+             * @description What was there before
+             * @constant
+             */
+            snapshot?: true;
+            /**
+             * @description Lines before these may be missing
+             * @constant
+             */
+            gap?: true;
+            /** @description Not null while the log cannot be read; reading goes on */
+            error: string | null;
         };
         AutoRecovery: {
             service: string;
@@ -1960,6 +2012,43 @@ export interface operations {
             };
             426: components["responses"]["Problem"];
             429: components["responses"]["Limited"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    followLogs: {
+        parameters: {
+            query?: {
+                /** @description How many earlier lines come first */
+                lines?: number;
+                /** @description Only earlier lines since this time */
+                since?: string;
+                /** @description The least severity */
+                level?: "error" | "warning" | "info" | "debug";
+                ticket?: string;
+                token?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a configured service
+                 * @example redis
+                 */
+                id: components["parameters"]["id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines follow */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            426: components["responses"]["Problem"];
+            429: components["responses"]["Limited"];
+            503: components["responses"]["Unavailable"];
             default: components["responses"]["Problem"];
         };
     };
