@@ -129,18 +129,11 @@ func startOurs(b *testing.B, redis string) child {
 	return startChild(b, "http://"+listen+"/probe?target=redis", listen, cmd)
 }
 
-// startTheirs runs redis_exporter: the one that REDIS_EXPORTER names, else Debian's.
+// startTheirs runs redis_exporter.
 func startTheirs(b *testing.B, redis string) child {
 	b.Helper()
-	binary := os.Getenv("REDIS_EXPORTER")
-	if binary == "" {
-		var err error
-		if binary, err = exec.LookPath("prometheus-redis-exporter"); err != nil {
-			b.Skip("no redis_exporter: set REDIS_EXPORTER or install prometheus-redis-exporter")
-		}
-	}
 	listen := freeAddr(b)
-	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(binary, "-redis.addr", "redis://"+redis, "-web.listen-address", listen, "-log-level", "error"))
+	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(peer(b), "-redis.addr", "redis://"+redis, "-web.listen-address", listen, "-log-level", "error"))
 }
 
 // TestMain turns the test binary into an exporter where a benchmark asks for one.

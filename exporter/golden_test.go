@@ -15,32 +15,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/exporter/metric"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // volatile are the families whose values differ from run to run.
 var volatile = regexp.MustCompile(`(?m)^((?:redis_(?:health_check_(?:duration|timestamp)_seconds|ping_duration_seconds|last_answer_timestamp_seconds|` +
-	`collector_duration_seconds|exporter_last_scrape_\w+_seconds)|systemd_unit_read_duration_seconds)(?:\{[^}]*\})?) .*$`)
-
-// lintExceptions are what promlint finds and why it stays: these are names that dashboards and rules of redis_exporter and
-// systemd_exporter use, and a drop-in must not rename them.
-var lintExceptions = []struct{ name, problem, reason string }{
-	{`^redis_(rdb_saves|cluster_messages_(sent|received)|cluster_stats_messages_\w+|migrate_cached_sockets|server_threads|long_lock_waits)(_total)?$`, `non-counter metrics should not have "_total"`, "a gauge there"},
-	{`^redis_(dump_payload_sanitizations|io_threaded_(reads|writes)_processed|total_error_replies|total_(reads|writes)_processed|unexpected_error_replies|storage_provider_read_\w+)$`, `counter metrics should have "_total"`, "a counter there"},
-	{`^redis_\w+(_ms|_milliseconds|_ms_total)$`, `metric names should not contain abbreviated units`, "milliseconds there"},
-	{`^redis_sentinel_master_setting_down_after_milliseconds$`, `use base unit`, "milliseconds there"},
-	{`^redis_(aof|rdb)_(last|current)_(bgsave|rewrite)_duration_sec$`, `metric names should not contain abbreviated units`, "named so there"},
-	{`^redis_memory_used_vm_total$`, `non-counter metrics should not have "_total"`, "a gauge there"},
-	{`^redis_instantaneous_eventloop_cycles_per_sec$`, `metric names should not contain abbreviated units`, "named so there"},
-}
+	`collector_duration_seconds|exporter_last_scrape_\w+_seconds|survey_(?:duration|timestamp)_seconds|connected_client_\w+_timestamp)|systemd_unit_read_duration_seconds)(?:\{[^}]*\})?) .*$`)
 
 // usedExceptions counts how often each exception was needed.
 var usedExceptions [32]atomic.Int32
 
 func excepted(p promlint.Problem) bool {
-	for i, e := range lintExceptions {
-		if regexp.MustCompile(e.name).MatchString(p.Metric) && strings.Contains(p.Text, e.problem) {
+	for i, e := range metric.Unclean() {
+		if regexp.MustCompile(e.Names).MatchString(p.Metric) && strings.Contains(p.Text, e.Problem) {
 			usedExceptions[i].Add(1)
 			return true
 		}
@@ -48,26 +37,43 @@ func excepted(p promlint.Problem) bool {
 	return false
 }
 
+// lint holds a page against promlint and the reviewed exceptions.
+func lint(t *testing.T, page string) {
+	t.Helper()
+	problems, err := promlint.New(strings.NewReader(page)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if !excepted(p) {
+			t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
 func TestGoldenPages(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(func() {
-		for i, e := range lintExceptions {
+		for i, e := range metric.Unclean() {
 			if usedExceptions[i].Load() == 0 && !t.Failed() {
-				t.Errorf("nothing needs the exception %s: %s", e.name, e.problem)
+				t.Errorf("nothing needs the exception %s: %s", e.Names, e.Problem)
 			}
 		}
 	})
 	for name, collect := range map[string]Collect{
 		"redis-7.0": {}, "redis-6.2-replica": {AllConfig: true}, "redis-8.0": {}, "valkey-8.1": {},
 		"sentinel-7.0": {SentinelPeers: true, AllConfig: true}, "cluster-7.0": {NoConfig: true, NoLatency: true, NoSlowlog: true},
+		"modules-8.0": {Modules: true, Clients: true, ClientPorts: true, Survey: Survey{Indexes: "^idx"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, base := runExporter(t, Options{Targets: []Target{goldenTarget(fakeServer(t, name), collect)}, Units: &fakeUnits{read: goldenUnit()}})
 			scrapePage(t, base+"/probe?target=redis") // what the first scrape teaches, the second uses
-			until(t, "the unit is read", func() bool {
-				_, ok := scrapePage(t, base+"/probe?target=redis")["systemd_unit_state"]
-				return ok
+			until(t, "the unit is read and the survey is made", func() bool {
+				s := scrapePage(t, base+"/probe?target=redis")
+				_, read := s["systemd_unit_state"]
+				_, surveyed := s["redis_survey_success"]
+				return read && (surveyed || !collect.Survey.on())
 			})
 			code, got := get(t, base+"/probe?target=redis")
 			if code != http.StatusOK {
@@ -120,13 +126,5 @@ func checkPage(t *testing.T, name, got string) {
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("run with -update if this is meant:\n%s", diff)
 	}
-	problems, err := promlint.New(strings.NewReader(strings.ReplaceAll(got, " X\n", " 1\n"))).Lint()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range problems {
-		if !excepted(p) {
-			t.Errorf("promlint: %s: %s", p.Metric, p.Text)
-		}
-	}
+	lint(t, strings.ReplaceAll(got, " X\n", " 1\n"))
 }

@@ -44,6 +44,10 @@ func Reference() string {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, strings.Join(d.Labels, ", "), strings.ReplaceAll(d.Help, "|", `\|`))
 		}
 	}
+	b.WriteString("\n## Names that break a rule\n\nAll other names pass promlint. These stay, because dashboards and rules use them.\n\n| names | rule | why |\n| --- | --- | --- |\n")
+	for _, e := range Unclean() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.ReplaceAll(e.Names, "|", `\|`), e.Problem, e.Reason)
+	}
 	return b.String()
 }
 
