@@ -24,7 +24,7 @@ func auditSigner(p *plan) (ed25519.PrivateKey, error) {
 
 // auditOptions reads the keys of the audit log, makes those that are missing, and publishes the public one.
 func auditOptions(p *plan) (audit.Options, error) {
-	o := audit.Options{File: p.Audit, Retention: p.AuditKeep}
+	o := audit.Options{File: p.Audit, Retention: p.AuditKeep, Forward: p.AuditForward}
 	var err error
 	if o.Key, err = audit.LoadOrCreateKey(auditKeyFile(p.State)); err != nil {
 		return o, err

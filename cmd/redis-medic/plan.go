@@ -30,6 +30,7 @@ type plan struct {
 	Audit        audit.FileOptions
 	AuditKeep    time.Duration // how long the store keeps records; 0: for ever
 	AuditSigner  string        // file of the key that signs checkpoints; empty: ours, made when it is missing
+	AuditForward string        // log daemon that gets a copy; empty: none
 	AuditLevel   string        // what is repeated in the program's own log
 	AuditEmails  bool
 }
@@ -51,6 +52,7 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 		Alertmanager: cfg.Remediator.Alertmanager.URL, AlertToken: secrets.Alertmanager.Text,
 		State: cfg.Storage.Path, Audit: auditFile(tree.Audit), AuditLevel: tree.Audit.LogLevel, AuditEmails: tree.Audit.IncludeUserDetails,
 		AuditKeep: time.Duration(tree.Audit.RetentionDays) * 24 * time.Hour, AuditSigner: tree.Audit.SigningKeyFile,
+		AuditForward: tree.Audit.ForwardTo,
 	}
 	for name, h := range cfg.SSH.Hosts {
 		p.Hosts[name] = clientOptions(name, h)

@@ -7,4 +7,7 @@ const (
 	AuditWriteFailures  = "redis_medic_audit_write_failures_total"
 	AuditAppendDuration = "redis_medic_audit_append_duration_seconds"
 	AuditLastSeq        = "redis_medic_audit_last_seq"
+
+	AuditForwardFailures = "redis_medic_audit_forward_failures_total"
+	AuditForwardLag      = "redis_medic_audit_forward_lag_records"
 )

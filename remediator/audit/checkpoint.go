@@ -141,6 +141,9 @@ func (l *Log) writeCheckpoint(cp Checkpoint) error {
 		return err
 	}
 	l.cps.took(cp)
+	if l.forward != nil {
+		l.forward.checkpoint(line)
+	}
 	l.log.Info().RawJSON("checkpoint", line).Msg("audit checkpoint")
 	return nil
 }

@@ -4,7 +4,7 @@ import "time"
 
 // Health says whether the log records where it should.
 type Health struct {
-	OK        bool         `json:"ok"`        // every sink works and no fault of the chain is known
+	OK        bool         `json:"ok"`        // store and file work and no fault of the chain is known
 	Recording bool         `json:"recording"` // at least one sink works: Append succeeds
 	LastSeq   int64        `json:"last_seq"`
 	Problem   string       `json:"problem,omitempty"` // a fault of the chain that was come across; Verify looks for all
@@ -13,7 +13,7 @@ type Health struct {
 
 // SinkHealth is the state of one sink.
 type SinkHealth struct {
-	Name  string    `json:"name"` // store, file
+	Name  string    `json:"name"` // store, file; forward for the log daemon, on which nothing depends
 	OK    bool      `json:"ok"`
 	Error string    `json:"error,omitempty"`
 	Since time.Time `json:"since,omitzero"` // when it failed
@@ -37,6 +37,11 @@ func (l *Log) publish() {
 		h.OK = h.OK && v.OK
 		h.Recording = h.Recording || v.OK
 		h.Sinks = append(h.Sinks, v)
+	}
+	if l.forward != nil {
+		l.metrics.forwardLag.Set(float64(l.head.seq - l.forward.sent.Load()))
+		h.Sinks = append(h.Sinks, l.forward.health())
+		l.forward.notify()
 	}
 	add(sinkStore, &l.store.sinkState)
 	if l.file != nil {

@@ -51,7 +51,10 @@ type Options struct {
 
 	// Checkpoints is the file of signed checkpoints; empty: File.Path with .checkpoints added. Keep it on another disk, or
 	// ship the log lines that say the same, if a cut tail has to be found even when an intruder can write to all files here.
-	Checkpoints     string
+	Checkpoints string
+	// Forward is a log daemon that gets a copy of every record and checkpoint: journald, syslog, udp://host:port, tcp://host:port;
+	// empty: none. It is no sink: a copy that cannot be delivered refuses nothing and is delivered later.
+	Forward         string
 	Retention       time.Duration // how long the store keeps a record; 0: for ever. The files follow their own rotation
 	CheckpointEvery int64         // records; 0 means 1000
 	CheckpointAfter time.Duration // after the first record that no checkpoint covers; 0 means 10 s
@@ -65,6 +68,7 @@ type Log struct {
 	records sealer
 	metrics *metrics
 	cps     *checkpoints
+	forward *forwarder    // nil: none
 	slots   chan struct{} // one per record that waits or is being written
 
 	mu      sync.Mutex // guards the fields below, up to the blank line
@@ -111,6 +115,12 @@ func New(ctx context.Context, opts Options) (*Log, error) {
 		l.file = &fileSink{file: newFile(opts.File, opts.Logger)}
 	}
 	l.cps = &checkpoints{path: opts.Checkpoints, signer: opts.Signer, keys: l.keys().public(), log: opts.Logger}
+	if opts.Forward != "" {
+		var err error
+		if l.forward, err = newForwarder(opts, l.metrics); err != nil {
+			return nil, fmt.Errorf("open audit log: %w", err)
+		}
+	}
 	if err := l.resume(ctx); err != nil {
 		if l.file != nil {
 			err = errors.Join(err, l.file.shut())
@@ -232,9 +242,14 @@ func (l *Log) next() []*entry {
 	return batch
 }
 
-// Run writes checkpoints in time, brings a sink that failed up to date again and removes records whose time is over, until ctx
-// ends.
+// Run writes checkpoints in time, brings a sink that failed up to date again, forwards records and removes those whose time is
+// over, until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
+	var forwarding sync.WaitGroup
+	defer forwarding.Wait()
+	if l.forward != nil {
+		forwarding.Go(func() { l.forward.run(ctx) })
+	}
 	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
 	pruneAt := time.Now()
@@ -289,6 +304,9 @@ func (l *Log) Close() error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	l.checkpoint(true)
+	if l.forward != nil {
+		l.forward.close()
+	}
 	if l.file == nil {
 		return nil
 	}

@@ -13,6 +13,9 @@ type metrics struct {
 	failures *prometheus.CounterVec
 	duration prometheus.Histogram
 	lastSeq  prometheus.Gauge
+
+	forwardFailures prometheus.Counter
+	forwardLag      prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -29,6 +32,12 @@ func newMetrics() *metrics {
 		}),
 		lastSeq: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: metric.AuditLastSeq, Help: "Sequence number of the newest audit record.",
+		}),
+		forwardFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: metric.AuditForwardFailures, Help: "Attempts to forward audit records to the log daemon that failed.",
+		}),
+		forwardLag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: metric.AuditForwardLag, Help: "Audit records that the log daemon has not been given yet.",
 		}),
 	}
 	for _, phase := range phases {
@@ -53,5 +62,5 @@ func (m *metrics) count(p Phase) {
 // Collectors returns the metrics of the log, for a registry.
 func (l *Log) Collectors() []prometheus.Collector {
 	m := l.metrics
-	return []prometheus.Collector{m.records, m.failures, m.duration, m.lastSeq}
+	return []prometheus.Collector{m.records, m.failures, m.duration, m.lastSeq, m.forwardFailures, m.forwardLag}
 }

@@ -42,6 +42,9 @@ func (l *Log) resume(ctx context.Context) error {
 		l.note(cutTail(l.head.seq, cp))
 	}
 	l.heal(ctx)
+	if l.forward != nil {
+		l.forward.begin(l.head.seq)
+	}
 	switch unsigned := l.head.seq - l.cps.last.Seq; {
 	case l.problem != "":
 	case l.cps.path != "" && unsigned > maxUnsigned:

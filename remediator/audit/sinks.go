@@ -15,6 +15,7 @@ const (
 	sinkStore      = "store"
 	sinkFile       = "file"
 	sinkCheckpoint = "checkpoint"
+	sinkForward    = "forward"
 )
 
 // sinkState is what the log knows of a sink.

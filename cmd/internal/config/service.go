@@ -299,8 +299,11 @@ type Audit struct {
 	MaxLogSizeMB int `key:"max_log_size_mb" min:"1" max:"100000"`
 	// So many rotated files are kept.
 	BackupCount int `key:"backup_count" min:"1" max:"10000"`
+	// A log daemon that gets a copy of every record and signed checkpoint: journald, syslog, udp://host:port or tcp://host:port. What it
+	// cannot take is delivered later.
+	ForwardTo string `key:"forward_to" check:"logdaemon"`
 	// How long the store keeps a record, in days; 0: for ever. The file follows its rotation.
-	RetentionDays int `key:"retention_days" max:"100000"`
+	RetentionDays int `key:"retention_days" min:"0" max:"100000"`
 	// Private ed25519 key in PEM that signs checkpoints; empty: audit-signing.key in `storage.path`, made at the first start. The
 	// public key is always in audit-signing.pub there: keep a copy of it elsewhere.
 	SigningKeyFile string `key:"signing_key_file" file:"secret"`

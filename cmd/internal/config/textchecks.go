@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/redis-medic/redis-medic/remediator/audit"
 	"github.com/redis-medic/redis-medic/remediator/host"
 )
 
@@ -76,6 +77,12 @@ var textChecks = map[string]func(string) string{
 	},
 	"abs": func(s string) string {
 		return unless(filepath.IsAbs(s) && filepath.Clean(s) != "/", "%q is not an absolute path below /; write it like /var/lib/redis-medic", s)
+	},
+	"logdaemon": func(s string) string {
+		if err := audit.CheckForward(s); err != nil {
+			return err.Error()
+		}
+		return ""
 	},
 	"event": func(s string) string {
 		return unless(slices.Contains(events, s), "%q is not a known event; use %s", s, strings.Join(events, ", "))
