@@ -28,6 +28,9 @@ func (r *Remediator) holds(u *unit, now time.Time) []Hold {
 	if until := time.Unix(0, r.stallUntil.Load()); now.Before(until) {
 		out = append(out, Hold{Code: HoldStalled, Text: "redis-medic itself stood still: its evidence may be old", Since: now, Until: until})
 	}
+	if !r.o.Lead() {
+		out = append(out, Hold{Code: HoldNoLease, Text: "another redis-medic leads, or may lead by now", Since: now})
+	}
 	if b := breaker.Now(u.mem.Breaker, u.svc().Breaker, now); b.Phase == breaker.Open && u.svc().Breaker.Enabled {
 		out = append(out, Hold{Code: HoldBreaker, Text: fmt.Sprintf("%d operations in a row failed", b.Failures), Since: b.OpenedAt, Until: b.OpenedAt.Add(u.svc().Breaker.OpenFor)})
 	}

@@ -98,8 +98,9 @@ type Options struct {
 	Silencer      Silencer      // nil: a maintenance silences nothing
 	Reconcile     time.Duration // default 5 s
 	Storm         StormSettings
-	Listen        string // of the webhook; empty: no listener
-	WebConfigFile string // Prometheus web config; empty: plain HTTP
+	Lead          func() bool // whether this process may act, where several share a store; nil: always. It must not wait
+	Listen        string      // of the webhook; empty: no listener
+	WebConfigFile string      // Prometheus web config; empty: plain HTTP
 	WebhookToken  func() string
 	ShutdownGrace time.Duration // how long an act in hand may go on after the end was asked for; default 20 s
 	Logger        zerolog.Logger
@@ -119,6 +120,9 @@ func (o *Options) validate() error {
 	need(o.Store != nil, "Store")
 	need(o.Events != nil, "Events")
 	need(o.Listen == "" || o.WebhookToken != nil, "WebhookToken")
+	if o.Lead == nil {
+		o.Lead = func() bool { return true }
+	}
 	if o.Reconcile <= 0 {
 		o.Reconcile = 5 * time.Second
 	}

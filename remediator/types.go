@@ -91,11 +91,12 @@ const (
 	HoldSilenced    HoldCode = "silenced"     // the alert is silenced or inhibited in Alertmanager
 	HoldStalled     HoldCode = "clock_stall"  // our own process or clock stood still
 	HoldAudit       HoldCode = "audit_failed" // no durable intent could be written
+	HoldNoLease     HoldCode = "no_lease"     // another process leads, or may lead
 )
 
 // HoldCodes lists every HoldCode, for state-set metrics.
 func HoldCodes() []HoldCode {
-	return []HoldCode{HoldStopped, HoldMaintenance, HoldDisabled, HoldLatched, HoldBreaker, HoldStorm, HoldSilenced, HoldStalled, HoldAudit}
+	return []HoldCode{HoldStopped, HoldMaintenance, HoldDisabled, HoldLatched, HoldBreaker, HoldStorm, HoldSilenced, HoldStalled, HoldNoLease, HoldAudit}
 }
 
 // Hold is one reason, with an end where it has one.

@@ -56,11 +56,21 @@ func auditList(ctx context.Context, c console, args []string) error {
 		table("seq", "timestamp", "phase", "operation", "service", "user.id", "source_ip", "result.success", "reason"))
 }
 
+// records are what the audit log keeps in the store.
+type records interface {
+	store.Audit
+	Close() error
+}
+
 // openRecords opens the durable records beside a program that may be running.
-func openRecords(ctx context.Context, file string) (*config.Config, *store.SQLite, error) {
-	cfg, err := config.Load(file)
+func openRecords(ctx context.Context, file string) (*config.Config, records, error) {
+	cfg, secrets, err := loadConfig(file)
 	if err != nil {
 		return nil, nil, err
+	}
+	if secrets.PostgresDSN.Set() {
+		db, err := store.OpenPostgres(ctx, store.PostgresOptions{DSN: secrets.PostgresDSN.Text(), Logger: zerolog.Nop()})
+		return cfg, db, err
 	}
 	db, err := store.OpenReadOnly(ctx, store.Options{Dir: cfg.Storage.Path, Logger: zerolog.Nop()})
 	return cfg, db, err

@@ -27,12 +27,19 @@ type plan struct {
 	AlertToken   func() string
 	API          controlapi.Options
 	State        string
+	Postgres     postgresPlan // without a DSN: the store is in the folder State
 	Audit        audit.FileOptions
 	AuditKeep    time.Duration // how long the store keeps records; 0: for ever
 	AuditSigner  string        // file of the key that signs checkpoints; empty: ours, made when it is missing
 	AuditForward string        // log daemon that gets a copy; empty: none
 	AuditLevel   string        // what is repeated in the program's own log
 	AuditEmails  bool
+}
+
+// postgresPlan is a database that several processes share.
+type postgresPlan struct {
+	DSN   config.Secret
+	Lease time.Duration // how long the leader may be silent
 }
 
 // planOf turns a configuration into options. It opens nothing but the files of certificates and public keys.
@@ -50,7 +57,8 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 			Storm:     remediator.StormSettings{Min: cfg.Remediator.StormGuard.Min, Ratio: cfg.Remediator.StormGuard.Ratio},
 		},
 		Alertmanager: cfg.Remediator.Alertmanager.URL, AlertToken: secrets.Alertmanager.Text,
-		State: cfg.Storage.Path, Audit: auditFile(tree.Audit), AuditLevel: tree.Audit.LogLevel, AuditEmails: tree.Audit.IncludeUserDetails,
+		State: cfg.Storage.Path, Postgres: postgresPlan{DSN: secrets.PostgresDSN, Lease: cfg.Storage.Postgres.Lease},
+		Audit: auditFile(tree.Audit), AuditLevel: tree.Audit.LogLevel, AuditEmails: tree.Audit.IncludeUserDetails,
 		AuditKeep: time.Duration(tree.Audit.RetentionDays) * 24 * time.Hour, AuditSigner: tree.Audit.SigningKeyFile,
 		AuditForward: tree.Audit.ForwardTo,
 	}

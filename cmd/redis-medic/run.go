@@ -108,6 +108,7 @@ type server struct {
 	log     zerolog.Logger
 	reloads chan settings // holds the newest one that is not in force yet
 	metrics *processMetrics
+	replica *replica // nil: the store is a folder, and this process alone
 }
 
 func (s *server) load() (settings, error) {
@@ -157,11 +158,12 @@ func (s *server) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) {
 
 // run starts the components with a configuration, and again with each new one. When a new one cannot be started, for example
 // because its port is taken, the one before it is.
-func (s *server) run(ctx context.Context, now settings) error {
+func (s *server) run(ctx context.Context, now settings) (err error) {
+	defer func() { err = errors.Join(err, s.leave()) }()
 	var before *settings // nil at first, and after going back
 	back := false
 	for {
-		p, err := wire(ctx, wiring{plan: now.plan, parts: s.parts, log: s.log, metrics: s.metrics, reload: s.reload})
+		p, tasks, err := s.make(ctx, now.plan)
 		if err != nil {
 			if before == nil {
 				return err
@@ -175,13 +177,23 @@ func (s *server) run(ctx context.Context, now settings) error {
 			s.metrics.took(time.Now())
 		}
 		s.log.Info().Str("version", version).Str("file", now.config.File).Int("services", len(now.config.Services)).
-			Strs("components", s.parts).Msg("redis-medic is running")
+			Strs("components", tasks).Msg("redis-medic is running")
 		last, next, err := s.runParts(ctx, p, now)
 		if err != nil || next == nil {
 			return err
 		}
 		before, now, back = &last, *next, false
 	}
+}
+
+// make makes the parts that this process runs now: all, or only those of a replica that does not lead.
+func (s *server) make(ctx context.Context, p *plan) (*parts, components, error) {
+	if err := s.join(ctx, p); err != nil {
+		return nil, nil, err
+	}
+	tasks := s.replica.tasks(s.parts)
+	made, err := wire(ctx, wiring{plan: p, replica: s.replica, parts: tasks, log: s.log, metrics: s.metrics, reload: s.reload})
+	return made, tasks, err
 }
 
 // runParts runs a set of components, and lets them take over each new configuration that they can. It returns when they have ended:
@@ -191,8 +203,10 @@ func (s *server) runParts(ctx context.Context, p *parts, now settings) (last set
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- p.run(runCtx) }()
+	duty, release := s.replica.begin(ctx)
+	defer release()
 	notify(s.log, "READY=1")
-	for {
+	for next == nil {
 		select {
 		case err := <-done:
 			if ctx.Err() == nil && err == nil {
@@ -203,18 +217,22 @@ func (s *server) runParts(ctx context.Context, p *parts, now settings) (last set
 			notify(s.log, "STOPPING=1")
 			s.log.Info().Msg("shutting down")
 			return now, nil, <-done
-		case next := <-s.reloads:
-			if s.takenOver(ctx, p, next) {
-				now = next
+		case err := <-duty:
+			s.log.Info().Err(err).Msg("the leader has changed: everything starts anew")
+			next = &now
+		case another := <-s.reloads:
+			if s.takenOver(ctx, p, another) {
+				now = another
 				continue
 			}
-			stop()
-			if err := <-done; err != nil {
-				s.log.Error().Err(err).Msg("the old configuration's parts did not end well")
-			}
-			return now, &next, nil
+			next = &another
 		}
 	}
+	stop()
+	if err := <-done; err != nil {
+		s.log.Error().Err(err).Msg("the parts did not end well")
+	}
+	return now, next, nil
 }
 
 // takenOver puts a configuration into force in running parts, and reports whether that could be.
@@ -234,11 +252,11 @@ func (s *server) takenOver(ctx context.Context, p *parts, next settings) bool {
 
 // processMetrics are the families of the process itself. They outlive a reload.
 type processMetrics struct {
-	reloaded, reloadedAt prometheus.Gauge
+	reloaded, reloadedAt, leader prometheus.Gauge
 }
 
 func (m *processMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.reloaded, m.reloadedAt}
+	return []prometheus.Collector{m.reloaded, m.reloadedAt, m.leader}
 }
 
 func newProcessMetrics() *processMetrics {
@@ -248,6 +266,9 @@ func newProcessMetrics() *processMetrics {
 		}),
 		reloadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "redis_medic_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was taken over, in seconds since the epoch.",
+		}),
+		leader: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "redis_medic_leader", Help: "Whether this process leads: 0 while another process that shares its database does.",
 		}),
 	}
 }

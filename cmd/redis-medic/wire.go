@@ -21,6 +21,7 @@ import (
 // wiring is what wire needs.
 type wiring struct {
 	plan    *plan
+	replica *replica // nil: the store is a folder
 	parts   components
 	log     zerolog.Logger
 	metrics *processMetrics
@@ -85,11 +86,15 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	}
 
 	// Durable state and the audit log.
-	db, err := store.Open(ctx, store.Options{Dir: todo.State, Logger: logger("store")})
-	if err != nil {
-		return nil, err
+	var db store.Store
+	if r := w.replica; r != nil {
+		db = r.db // open for as long as the process is a replica
+	} else {
+		if db, err = store.Open(ctx, store.Options{Dir: todo.State, Logger: logger("store")}); err != nil {
+			return nil, err
+		}
+		p.add(part{name: "store", close: db.Close})
 	}
-	p.add(part{name: "store", close: db.Close})
 	kept, err := auditOptions(todo)
 	if err != nil {
 		return nil, err
@@ -107,6 +112,9 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	events := &relay{}
 	act := todo.Remediator
 	act.Prober, act.Host, act.Audit, act.Store, act.Events, act.Logger = prober, fleet, recorder, db, events, logger("remediator")
+	if w.replica != nil {
+		act.Lead = w.replica.lease.Held
+	}
 	act.Scripts, act.WebhookToken = remediator.RedisScripts{Target: live.scriptTarget}, live.webhookToken
 	if todo.Alertmanager != "" {
 		if act.Alerts, err = remediator.NewAlertmanager(todo.Alertmanager, live.alertToken); err != nil {

@@ -31,7 +31,7 @@ func (p *Postgres) Lead(ctx context.Context, holder string, ttl time.Duration, f
 	t := time.NewTicker(ttl / leasePace)
 	defer t.Stop()
 	for {
-		l, err := p.tryLead(ctx, holder, ttl)
+		l, err := p.TryLead(ctx, holder, ttl)
 		if err == nil {
 			return l, nil
 		}
@@ -46,7 +46,8 @@ func (p *Postgres) Lead(ctx context.Context, holder string, ttl time.Duration, f
 	}
 }
 
-func (p *Postgres) tryLead(ctx context.Context, holder string, ttl time.Duration) (*Lease, error) {
+// TryLead takes the lease if it is free; otherwise it returns ErrNoLease, or what the database says. It waits for nobody.
+func (p *Postgres) TryLead(ctx context.Context, holder string, ttl time.Duration) (*Lease, error) {
 	l := &Lease{p: p, ttl: ttl}
 	err := l.ask(ctx, &l.token, `UPDATE lease SET holder = $1, token = token + 1, until = clock_timestamp() + $2 * interval '1 microsecond'
 		WHERE until <= clock_timestamp() RETURNING token`, holder, ttl.Microseconds())

@@ -111,7 +111,7 @@ func defaultFile() file {
 			RateLimits: RateLimits{Start: 10, Stop: 5, Restart: 10, Logs: 20},
 			Session:    Session{Idle: 30 * time.Minute, Max: 12 * time.Hour},
 		},
-		Storage: Storage{Path: "/var/lib/redis-medic"},
+		Storage: Storage{Path: "/var/lib/redis-medic", Postgres: Postgres{Lease: 15 * time.Second}},
 	}
 }
 

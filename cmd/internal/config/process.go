@@ -180,8 +180,18 @@ type Session struct {
 
 // Storage is where durable state lives.
 type Storage struct {
-	// A folder of our own, created with mode 0700.
-	Path string `key:"path" required:"true" check:"abs"`
+	// A folder of our own, created with mode 0700: the database, unless there is one in `postgres`, and the key of the audit log.
+	Path     string   `key:"path" required:"true" check:"abs"`
+	Postgres Postgres `key:"postgres"`
+}
+
+// Postgres is a database that several processes share. One of them leads: it watches, acts and serves the API. The others only
+// measure, and take over when it falls silent. All need the same `audit.key` in storage.path.
+type Postgres struct {
+	// File with how to reach the database, as a URL or as words ("host=... dbname=... user=... password=..."). None: SQLite.
+	DSNFile string `key:"dsn_file" file:"secret"`
+	// How long the leader may be silent before another process takes over.
+	Lease time.Duration `key:"lease_seconds" min:"3" max:"300"`
 }
 
 // Redacted is text that is never printed.

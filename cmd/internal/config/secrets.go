@@ -37,6 +37,7 @@ type Secrets struct {
 	WebhookToken    Secret
 	Alertmanager    Secret
 	JWTHMAC         Secret
+	PostgresDSN     Secret
 	PasswordHashes  map[string]Secret // by user id
 	ServiceAccounts map[string]Secret // by name
 }
@@ -53,6 +54,7 @@ func LoadSecrets(c *Config) (*Secrets, error) {
 	s.WebhookToken = r.read("remediator.webhook.credentials_file", c.Remediator.Webhook.CredentialsFile, 16)
 	s.Alertmanager = r.read("remediator.alertmanager.credentials_file", c.Remediator.Alertmanager.CredentialsFile, 1)
 	s.JWTHMAC = r.read("controlapi.jwt.hmac_secret_file", c.ControlAPI.JWT.HMACSecretFile, minSecret)
+	s.PostgresDSN = r.read("storage.postgres.dsn_file", c.Storage.Postgres.DSNFile, 1)
 	for _, u := range c.ControlAPI.Users {
 		if u.PasswordHashFile == "" {
 			s.PasswordHashes[u.ID] = Secret{[]byte(u.PasswordHash.Reveal())}

@@ -884,7 +884,7 @@ export interface components {
         };
         Hold: {
             /** @enum {unknown} */
-            code: "stopped_by_operator" | "maintenance" | "disabled" | "latched" | "breaker_open" | "storm" | "silenced" | "clock_stall" | "audit_failed";
+            code: "stopped_by_operator" | "maintenance" | "disabled" | "latched" | "breaker_open" | "storm" | "silenced" | "clock_stall" | "no_lease" | "audit_failed";
             text: string;
             by: string;
             since: components["schemas"]["Time"] | null;
