@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"remediator":      {"exporter/health", "exporter/metric"},
 	"controlapi":      {"remediator", "exporter/health", "exporter/metric", "web"},
 	"web":             {},
-	"cmd":             {"exporter", "remediator", "controlapi", "web", "deploy/host"},
+	"cmd":             {"exporter", "remediator", "controlapi", "web", "deploy/host", "deploy/alertmanager"},
 	"deploy":          {"exporter", "remediator", "controlapi", "alerts", "dashboards", "cmd", "web"},
 }
 

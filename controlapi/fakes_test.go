@@ -381,7 +381,7 @@ func testOptions(r *rig) Options {
 		},
 		JWT:         authn.JWTSettings{Issuer: "redis-medic", Audience: "redis-medic", HMACSecret: []byte(canarySecret)},
 		Cache:       CacheSettings{Enabled: true, TTL: 10 * time.Second, InvalidateOnOperation: true},
-		Websocket:   WebsocketSettings{Enabled: true, BroadcastStatusChanges: true, BroadcastHealthChanges: true, BroadcastOperations: true, BroadcastAutoRecovery: true},
+		Websocket:   WebsocketSettings{Enabled: true, BroadcastStatusChanges: true, BroadcastHealthChanges: true, BroadcastOperations: true, BroadcastAutoRecovery: true, BroadcastAlerts: true},
 		Degraded:    DegradedSettings{Enabled: true, FallbackCache: true, MemorySessions: true, BroadcastStatus: true, ShowBanner: true},
 		Dependents:  []string{"backend", "knowledge_base", "cache"},
 		ConfirmStop: true,

@@ -106,6 +106,7 @@ type WebsocketSettings struct {
 	BroadcastHealthChanges bool
 	BroadcastOperations    bool
 	BroadcastAutoRecovery  bool
+	BroadcastAlerts        bool // alerts that were posted for people
 
 	MaxClients, MaxPerUser, MaxPerAddress int
 }

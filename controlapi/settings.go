@@ -90,6 +90,7 @@ func muted(o Options) map[remediator.EventType]bool {
 		remediator.EventHealth:        !o.Websocket.BroadcastHealthChanges,
 		remediator.EventService:       !o.Websocket.BroadcastOperations,
 		remediator.EventAutoRecovery:  !o.Websocket.BroadcastAutoRecovery,
+		remediator.EventAlert:         !o.Websocket.BroadcastAlerts,
 		remediator.EventIncident:      !o.Websocket.BroadcastAutoRecovery,
 		remediator.EventDegradation:   !o.Degraded.BroadcastStatus,
 	}

@@ -16,6 +16,7 @@ func subcommands() []subcommand {
 		{"run", "[--config FILE]", "run the exporter, the remediator and the control API", runServer},
 		{"check-config", "[FILE]", "say everything that is wrong with a configuration file", checkConfig},
 		{"doctor", "[SERVICE]...", "try every precondition on the hosts, and say what to do", doctor},
+		{"alertmanager-config", "[--config FILE]", "print an Alertmanager configuration for the people of a configuration file", alertmanagerConfig},
 		{"hash-password", "", "make a password hash for the configuration", hashPassword},
 		{"services", "", "list the services", listServices},
 		{"status", "[SERVICE]", "show the status of a service", viewCommand("status")},

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/controlapi"
+	"github.com/redis-medic/redis-medic/deploy/alertmanager"
 	"github.com/redis-medic/redis-medic/exporter"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/host"
@@ -54,6 +55,7 @@ func (p *plan) lasting() plan {
 	out.Hosts, out.ServiceHosts, out.Units = nil, nil, nil
 	out.Exporter.Targets = nil
 	out.Remediator.Services, out.Remediator.WebhookToken = nil, nil
+	out.People = alertmanager.Settings{} // no running part has it
 	out.AlertToken, out.AuditLevel, out.AuditEmails = nil, "", false
 	out.API = controlapi.Options{Listen: p.API.Listen, WebConfigFile: p.API.WebConfigFile}
 	return out

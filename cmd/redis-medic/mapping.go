@@ -210,7 +210,7 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 		Websocket: controlapi.WebsocketSettings{
 			Enabled: tree.WebSocket.Enabled, Endpoint: tree.WebSocket.Endpoint, BroadcastStatusChanges: tree.WebSocket.BroadcastStatusChanges,
 			BroadcastHealthChanges: tree.WebSocket.BroadcastHealthChanges, BroadcastOperations: tree.WebSocket.BroadcastOperations,
-			BroadcastAutoRecovery: tree.WebSocket.BroadcastAutoRecovery,
+			BroadcastAutoRecovery: tree.WebSocket.BroadcastAutoRecovery, BroadcastAlerts: tree.Alerts.Enabled && tree.Alerts.Channels.WebSocket,
 		},
 		Degraded: controlapi.DegradedSettings{
 			Enabled: tree.DegradedMode.Enabled, FallbackCache: tree.DegradedMode.FallbackCache, MemorySessions: tree.DegradedMode.MemorySessions,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis-medic/redis-medic/cmd/internal/config"
 	"github.com/redis-medic/redis-medic/controlapi"
+	"github.com/redis-medic/redis-medic/deploy/alertmanager"
 	"github.com/redis-medic/redis-medic/exporter"
 	"github.com/redis-medic/redis-medic/remediator"
 	"github.com/redis-medic/redis-medic/remediator/audit"
@@ -26,6 +27,7 @@ type plan struct {
 	Alertmanager string // its URL; empty: none
 	AlertToken   func() string
 	API          controlapi.Options
+	People       alertmanager.Settings // whom Alertmanager tells, and how
 	State        string
 	Postgres     postgresPlan // without a DSN: the store is in the folder State
 	Audit        audit.FileOptions
@@ -62,6 +64,7 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 		AuditKeep: time.Duration(tree.Audit.RetentionDays) * 24 * time.Hour, AuditSigner: tree.Audit.SigningKeyFile,
 		AuditForward: tree.Audit.ForwardTo,
 	}
+	p.People = peopleOf(cfg)
 	for name, h := range cfg.SSH.Hosts {
 		p.Hosts[name] = clientOptions(name, h)
 	}

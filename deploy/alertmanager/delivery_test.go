@@ -155,7 +155,10 @@ func startAlertmanager(t *testing.T, remediator, smtp string) string {
 	}
 	dir := t.TempDir()
 	token, file := filepath.Join(dir, "token"), filepath.Join(dir, "alertmanager.yml")
-	config, err := alertmanager.Render(alertmanager.Settings{Remediator: remediator, SMTP: smtp, TokenFile: token})
+	config, err := alertmanager.Render(alertmanager.Settings{
+		WebhookURL: "http://" + remediator + "/webhook", SMTP: smtp, TokenFile: token,
+		Critical: alertmanager.Defaults().Critical, Warning: alertmanager.Defaults().Warning,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -348,9 +348,9 @@ type Alerts struct {
 type Channels struct {
 	// alert messages on the WebSocket.
 	WebSocket bool `key:"websocket" scope:"all"`
-	// E-mail through Alertmanager, to `recipients`.
+	// E-mail through Alertmanager, to `recipients`: redis-medic alertmanager-config.
 	Email bool `key:"email"`
-	// SMS through Alertmanager.
+	// SMS through Alertmanager and a gateway: redis-medic alertmanager-config.
 	SMS bool `key:"sms"`
 }
 

@@ -65,9 +65,10 @@ func (s *Stack) writeFiles() error {
 		Rules: filepath.Join(rules, "*.yml"),
 	})
 	put("prometheus.yml", prom, err)
-	am, err := alertmanager.Render(alertmanager.Settings{
-		Remediator: loopback(s.ports.Remediator), SMTP: loopback(s.ports.SMTP), TokenFile: filepath.Join(s.Dir, "etc", "webhook_token"),
-	})
+	to := alertmanager.Defaults()
+	to.WebhookURL, to.SMTP = "http://"+loopback(s.ports.Remediator)+"/webhook", loopback(s.ports.SMTP)
+	to.TokenFile = filepath.Join(s.Dir, "etc", "webhook_token")
+	am, err := alertmanager.Render(to)
 	put("alertmanager.yml", am, err)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stack: %w", err)
