@@ -54,8 +54,8 @@ gen: web/node_modules/.package-lock.json ## write all generated files anew
 fmt-check:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed: $$out"; exit 1; }
 
-.PHONY: lint lint-go lint-web
-lint: fmt-check lint-go lint-web ## gofmt, golangci-lint, eslint, vue-tsc
+.PHONY: lint lint-go lint-web lint-dashboards
+lint: fmt-check lint-go lint-web lint-dashboards ## gofmt, golangci-lint, eslint, vue-tsc, dashboard-linter
 
 lint-go:
 	$(call stage,lint: Go)
@@ -64,6 +64,12 @@ lint-go:
 lint-web: web/node_modules/.package-lock.json
 	$(call stage,lint: panel)
 	@cd web && npm run --silent lint && npm run --silent typecheck
+
+lint-dashboards:
+	$(call stage,lint: dashboards)
+	@for d in dashboards/*.json; do \
+		go run -modfile=dashboards/lint.mod github.com/grafana/dashboard-linter lint --strict -c dashboards/lint.yml $$d; \
+	done
 
 .PHONY: test test-unit test-web test-lab test-browser test-demo
 test: deps build lint test-unit test-web test-lab test-browser test-demo ## everything: linters, Go with -race, panel, real Redis hosts, browser, demo
