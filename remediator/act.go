@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -32,6 +31,7 @@ type actResult struct {
 	err      error // the first act that did not end well
 	act      ladder.Act
 	class    health.ErrorClass
+	underway bool   // the commands ended well, and systemd or Redis was still at work when the rung's time was over
 	output   string // of the failing command; for the audit record only
 	restored *configChange
 }
@@ -41,7 +41,7 @@ func (a actResult) denied() bool { return a.class == health.ClassDenied }
 
 // unknown reports that the act may or may not have happened.
 func (a actResult) unknown() bool {
-	return a.err != nil && (a.class == health.ClassTimeout || a.class == health.ClassUnreachable)
+	return a.underway || a.err != nil && (a.class == health.ClassTimeout || a.class == health.ClassUnreachable)
 }
 
 // climb carries out one rung: leave of the breaker, intent, acts, verification, outcome.
@@ -59,13 +59,13 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 	defer cancel()
 	generation, err := r.intend(ctx, u, in, d)
 	if err != nil {
-		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("no durable intent, so no act")
-		r.stay(ctx, u, in, ladder.Decision{Kind: ladder.Held, Code: string(HoldAudit), Text: "no durable intent could be written, so nothing is done"})
+		r.stay(ctx, u, in, r.refused(u, err))
 		return time.Second
 	}
 	began := time.Now()
 	res := r.perform(act, u, d.Acts)
 	ok, last := r.verify(act, u, res)
+	res.underway = !ok && res.err == nil && atWork(last)
 	took := time.Since(began)
 	r.outcome(ctx, u, d, res, ok, took, generation)
 	if ok {
@@ -80,87 +80,11 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 		r.keepFinding(u, in.Finding) // no start was tried, so the diagnosis stands
 		return 0
 	}
+	if res.underway {
+		return time.Second
+	}
 	r.diagnose(ctx, u, took)
 	return 0
-}
-
-// intend makes the intent durable: the attempt in the incident, the start in the memory, the record in the audit log. Only then
-// may anything happen.
-func (r *Remediator) intend(ctx context.Context, u *unit, in ladder.Input, d ladder.Decision) (generation uint64, err error) {
-	now := time.Now()
-	u.mu.Lock()
-	next, leave, _ := breaker.Begin(u.mem.Breaker, u.svc().Breaker, now)
-	if !leave {
-		u.mu.Unlock()
-		return 0, &BreakerOpenError{}
-	}
-	u.mem.Breaker = next
-	id := u.incident.ID
-	u.mu.Unlock()
-
-	rec := r.record(u, System(), string(d.Rung), audit.PhaseIntent)
-	rec.EventType, rec.Incident, rec.Level, rec.Reason = "auto_recovery", id, string(d.Rung), d.Text
-	rec.Details = seen(in)
-	rec.Details["acts"] = actWords(d.Acts)
-	rec.Security.SSHKeyUsed = d.Acts[0] != ladder.KillScript
-	wctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	if _, err := r.o.Audit.Append(wctx, rec); err != nil {
-		r.giveBack(u, next.Generation)
-		return 0, fmt.Errorf("%w: %w", ErrAudit, err)
-	}
-
-	u.mu.Lock()
-	c := &u.incident.Climbed
-	c.Attempts = append(c.Attempts, ladder.Attempt{Rung: d.Rung, At: now.UTC(), Result: "unknown"})
-	c.LastCode, c.Finding = "", nil
-	if c.Done == nil {
-		c.Done, c.Denied = map[ladder.Act]bool{}, map[ladder.Act]bool{}
-	}
-	for _, a := range d.Acts {
-		c.Done[a] = true
-		if a == ladder.Start || a == ladder.Restart {
-			u.mem.Starts = append(keepStarts(u.mem.Starts, now), now.UTC())
-		}
-	}
-	u.incident.Status, u.incident.Attempts, u.incident.Level = IncidentRecovering, len(c.Attempts), string(d.Rung)
-	u.mem.RecoveryStatus = "in_progress"
-	for _, s := range d.Skipped {
-		u.appendStep(Step{Kind: "skipped", Level: string(s.Rung), Code: s.Code, Text: s.Text})
-		r.metrics.skipped.WithLabelValues(u.id, string(s.Rung), s.Code).Inc()
-	}
-	u.appendStep(Step{Kind: "intent", Level: string(d.Rung), Act: actWords(d.Acts), Code: d.Code, Text: d.Text, Evidence: seen(in)})
-	err = r.saveLocked(ctx, u)
-	shown := u.incident.clone()
-	u.mu.Unlock()
-	if err != nil {
-		r.giveBack(u, next.Generation)
-		return 0, err
-	}
-	r.metrics.attempts.WithLabelValues(u.id, string(d.Rung)).Inc()
-	r.publish(Event{Type: EventIncident, Service: u.id, Status: string(shown.Status), Message: d.Text, Incident: &shown})
-	r.recoveryEvent(u, string(d.Rung), "started", d.Text)
-	r.tell(u, NoticeStarted, string(d.Rung), "Automatic recovery of Redis "+u.id+" started ("+string(d.Rung)+")", shown.CauseText+": "+d.Text)
-	return next.Generation, nil
-}
-
-func (r *Remediator) giveBack(u *unit, generation uint64) {
-	u.mu.Lock()
-	u.mem.Breaker = breaker.Abandon(u.mem.Breaker, generation)
-	u.mu.Unlock()
-}
-
-// keepStarts bounds the list of starts to those that any window still looks at.
-func keepStarts(starts []time.Time, now time.Time) []time.Time {
-	return breaker.Keep(starts, time.Hour, now)
-}
-
-func actWords(acts []ladder.Act) string {
-	words := make([]string, 0, len(acts))
-	for _, a := range acts {
-		words = append(words, string(a))
-	}
-	return strings.Join(words, ", ")
 }
 
 // perform runs the acts in order. A refused reset-failed is no reason to give up: after ten seconds systemd starts again without
@@ -235,6 +159,12 @@ func (r *Remediator) verify(ctx context.Context, u *unit, res actResult) (ok boo
 	}
 }
 
+// atWork reports that what was begun has not ended: Redis loads its data, or systemd has a job in hand. That is neither success nor
+// failure: the loop goes on looking.
+func atWork(o health.Observation) bool {
+	return o.Ping.Reply == health.ReplyLoading || (o.Unit.OK() && o.Unit.Unit.Transient())
+}
+
 // outcome writes what came of a rung.
 func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, res actResult, ok bool, took time.Duration, generation uint64) {
 	result := "failure"
@@ -248,9 +178,12 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	}
 	now := time.Now()
 	u.mu.Lock()
-	if ok {
+	switch {
+	case ok:
 		u.mem.Breaker = breaker.Succeed(u.mem.Breaker, generation)
-	} else {
+	case res.underway:
+		u.mem.Breaker = breaker.Abandon(u.mem.Breaker, generation)
+	default:
 		u.mem.Breaker = breaker.Fail(u.mem.Breaker, u.svc().Breaker, generation, now)
 	}
 	if c := &u.incident.Climbed; len(c.Attempts) > 0 {
@@ -275,7 +208,7 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	r.auditQuietly(ctx, rec)
 	r.stepDone(ctx, u, Step{Kind: "outcome", Level: string(d.Rung), Act: actWords(d.Acts), Result: result, Code: string(res.class), Text: text, Took: took.Seconds(),
 		Evidence: res.restored.evidence()})
-	if !ok {
+	if !ok && !res.underway {
 		r.metrics.recoveries.WithLabelValues(u.id, string(d.Rung), "failure").Inc()
 		r.recoveryEvent(u, string(d.Rung), "failed", text)
 		r.tell(u, NoticeFailed, string(d.Rung), "Automatic recovery of Redis "+u.id+" failed ("+string(d.Rung)+")", text)
@@ -294,6 +227,8 @@ func rungWords(d ladder.Decision, res actResult, result string) (text, cause str
 	switch {
 	case result == "success":
 		return string(d.Rung) + " recovery succeeded", ""
+	case res.underway:
+		return string(d.Rung) + " recovery: begun, and not over when its time was: looking on", "still at work when the rung's time was over"
 	case res.err != nil:
 		if he, ok := errors.AsType[*host.Error](res.err); ok {
 			return fmt.Sprintf("%s recovery: %s: %s", d.Rung, res.act, he.Public), he.Public

@@ -143,17 +143,17 @@ func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, ru
 	now := time.Now()
 	u.mu.Lock()
 	u.down = false
-	u.mem.Recoveries = append(breaker.Keep(u.mem.Recoveries, max(u.svc().Ladder.LoopWindow, time.Hour), now), now.UTC())
+	u.mem.countRecovery(now, u.incident.OpenedAt, u.mem.LastRecovery, u.guardKeep())
+	u.mem.Recoveries = append(breaker.Keep(u.mem.Recoveries, time.Hour, now), now.UTC())
 	u.mem.LastRecovery, u.mem.RecoveryStatus = now.UTC(), "success"
 	c := &u.incident.Climbed
 	c.WatchUntil, c.LastCode, c.Credited = now.Add(u.window(rung)), "", len(c.Attempts)
 	u.incident.Status, u.incident.RecoveredAt = IncidentWatching, now.UTC()
 	for i := range c.Attempts {
-		if c.Attempts[i].Result == "unknown" {
+		if a := c.Attempts[i].Result; a == "unknown" || a == "interrupted" {
 			c.Attempts[i].Result = "success"
 		}
 	}
-	looping := breaker.Looping(u.mem.Recoveries, u.svc().Ladder.LoopRecoveries, u.svc().Ladder.LoopWindow, now)
 	opened, restored := u.incident.OpenedAt, u.restoredWords()
 	u.mu.Unlock()
 	r.metrics.recoveries.WithLabelValues(u.id, string(rung), "success").Inc()
@@ -163,11 +163,7 @@ func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, ru
 	r.recoveryEvent(u, string(rung), "success", "Redis service recovered automatically"+restored)
 	r.tell(u, NoticeRecovered, string(rung), "Redis "+u.id+" is back ("+string(rung)+")",
 		fmt.Sprintf("It answers PONG again %.1f s after the alert was received.", now.Sub(opened).Seconds())+restored)
-	if looping {
-		r.latchOff(ctx, u, ladder.Decision{Code: "recovery_loop", Rung: ladder.Top,
-			Text:   fmt.Sprintf("%d recoveries in %s: it keeps failing", u.svc().Ladder.LoopRecoveries, u.svc().Ladder.LoopWindow),
-			Advice: "find out why it keeps failing; then reset automatic recovery"})
-	}
+	r.guardLoop(ctx, u)
 }
 
 // closeIncident writes the last step and remembers the alert episodes as settled.

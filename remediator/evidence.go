@@ -36,7 +36,8 @@ func (r *Remediator) evidence(ctx context.Context, u *unit) (ladder.Input, error
 	if u.incident != nil {
 		c = &u.incident.Climbed
 	}
-	in.Hold, in.LastInfo, in.Starts, in.Recoveries = hold, u.mem.LastInfo, u.mem.Starts, u.mem.Recoveries
+	u.noteInfo(second.Info, in.Now)
+	in.Hold, in.LastInfo, in.Starts, in.Recoveries, in.Foreign = hold, u.lastInfo(), u.mem.Starts, u.mem.comebackTimes(), u.mem.Foreign
 	in.Attempts, in.Denied, in.Done, in.Finding = c.Attempts, c.Denied, c.Done, c.Finding
 	in.SilentSince, in.LoadedAt = c.SilentSince, c.LoadedAt
 	return in, nil

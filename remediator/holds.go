@@ -167,7 +167,7 @@ func (r *Remediator) SetAutoRecovery(ctx context.Context, service string, actor 
 // ResetAutoRecovery ends "manual intervention required": the latch, the breaker and the counts of the loop guard.
 func (r *Remediator) ResetAutoRecovery(ctx context.Context, service string, actor Actor, reason string) error {
 	err := r.change(ctx, service, actor, "auto_recovery_reset", reason, func(m *memory) error {
-		m.Latch, m.Recoveries, m.Breaker = nil, nil, breaker.Reset(m.Breaker)
+		m.Latch, m.Recoveries, m.Comebacks, m.Breaker = nil, nil, nil, breaker.Reset(m.Breaker)
 		m.Handled = nil
 		return nil
 	})

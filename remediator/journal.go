@@ -162,7 +162,6 @@ func (r *Remediator) recordSelfHealing(u *unit, now, before health.Unit) {
 	defer cancel()
 	u.mu.Lock()
 	at := time.Now()
-	u.mem.Crashes = append(keepStarts(u.mem.Crashes, at), at.UTC())
 	if u.incident != nil || u.busy != nil {
 		u.mu.Unlock()
 		return // the open incident tells it
@@ -195,54 +194,6 @@ func exitWords(before, now health.Unit) string {
 		}
 	}
 	return "unexpectedly"
-}
-
-// settleInterrupted closes the intents that an earlier process left without an outcome. What became of them is observed by the
-// loop; nothing is repeated blindly.
-func (r *Remediator) settleInterrupted(ctx context.Context, u *unit) error {
-	u.mu.Lock()
-	p, inc := u.mem.Pending, u.incident
-	var act *Step
-	if inc != nil {
-		act = openIntent(inc.Steps)
-	}
-	u.mu.Unlock()
-	if p != nil {
-		rec := r.record(u, p.Actor, string(p.Operation), audit.PhaseOutcome)
-		rec.RequestID, rec.Result.Error, rec.Reason = p.RequestID, "outcome unknown", "redis-medic ended before the operation did; the state is observed instead"
-		if _, err := r.o.Audit.Append(ctx, rec); err != nil {
-			return fmt.Errorf("record the outcome of an interrupted %s: %w", p.Operation, err)
-		}
-		u.mu.Lock()
-		u.mem.Pending = nil
-		err := r.saveLocked(ctx, u)
-		u.mu.Unlock()
-		if err != nil {
-			return err
-		}
-	}
-	if act != nil {
-		rec := r.record(u, System(), act.Act, audit.PhaseOutcome)
-		rec.EventType, rec.Incident, rec.Level = "auto_recovery", inc.ID, act.Level
-		rec.Result.Error, rec.Reason = "outcome unknown", "redis-medic ended before the act did; the state is observed instead"
-		r.auditQuietly(ctx, rec)
-		r.stepDone(ctx, u, Step{Kind: "outcome", Level: act.Level, Act: act.Act, Result: "unknown", Code: "interrupted",
-			Text: "redis-medic was restarted before the act ended: looking instead of repeating it"})
-	}
-	return nil
-}
-
-// openIntent returns the last intent without an outcome.
-func openIntent(steps []Step) *Step {
-	for i := len(steps) - 1; i >= 0; i-- {
-		switch steps[i].Kind {
-		case "outcome":
-			return nil
-		case "intent":
-			return &steps[i]
-		}
-	}
-	return nil
 }
 
 func decodeIncident(d store.Document) (Incident, error) {

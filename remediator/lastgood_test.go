@@ -20,7 +20,7 @@ func brokenConfig(w *world) {
 	w.goodDiff = goodDiff
 	w.down("failed", "exit-code")
 	w.on[host.VerbStart] = func(w *world) error {
-		if slices.Contains(w.commands, string(host.VerbConfigRestore)) {
+		if w.restored {
 			w.up()
 			return nil
 		}
@@ -28,6 +28,7 @@ func brokenConfig(w *world) {
 		w.journal = strings.ReplaceAll(badConfig, "%T", usec(time.Now()))
 		return commandFailed(health.ClassCommand)(w)
 	}
+	w.on[host.VerbRestart] = w.on[host.VerbStart]
 }
 
 func TestABadConfigIsReplacedByTheLastGoodOne(t *testing.T) {

@@ -33,6 +33,7 @@ func (r *Remediator) work(ctx context.Context, u *unit) error {
 
 // step looks and decides once; it returns when to look again.
 func (r *Remediator) step(ctx context.Context, u *unit) time.Duration {
+	r.guardLoop(ctx, u)
 	inc, fresh := r.currentIncident(u)
 	if inc == nil {
 		return idle
@@ -44,6 +45,7 @@ func (r *Remediator) step(ctx context.Context, u *unit) time.Duration {
 	if b := u.busyNow(); b != nil {
 		return time.Second
 	}
+	r.resume(ctx, u)
 	in, err := r.evidence(ctx, u)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -80,7 +82,7 @@ func (r *Remediator) currentIncident(u *unit) (inc *incidentDoc, fresh bool) {
 		}
 		now := time.Now()
 		u.incident = &incidentDoc{Incident: Incident{
-			ID: newID("inc", now), Service: u.id, Alert: a.Name, Fingerprint: a.Fingerprint, AlertAt: a.StartsAt,
+			ID: newID("inc", now), Service: u.id, Source: SourceAlert, Alert: a.Name, Fingerprint: a.Fingerprint, AlertAt: a.StartsAt,
 			OpenedAt: now.UTC(), Status: IncidentObserving,
 		}}
 		return u.incident, true

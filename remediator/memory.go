@@ -50,11 +50,14 @@ type memory struct {
 	Latch          *latch               `json:"latch,omitempty"`
 	Breaker        breaker.State        `json:"breaker"`
 	Recoveries     []time.Time          `json:"recoveries,omitempty"`
-	Starts         []time.Time          `json:"starts,omitempty"`  // by redis-medic, for itself and for people
-	Crashes        []time.Time          `json:"crashes,omitempty"` // restarts by systemd
+	Starts         []time.Time          `json:"starts,omitempty"`    // by redis-medic, for itself and for people
+	Comebacks      []comeback           `json:"comebacks,omitempty"` // for the loop guard, oldest first
+	Process        process              `json:"process,omitzero"`    // the run that was seen last
 	LastRecovery   time.Time            `json:"last_recovery,omitzero"`
 	RecoveryStatus string               `json:"recovery_status,omitempty"`
 	LastInfo       *health.Info         `json:"last_info,omitempty"`
+	Replicas       replicas             `json:"replicas,omitzero"` // when a master was last seen with replicas
+	Foreign        bool                 `json:"foreign,omitempty"` // the Redis that answers is not the unit's process
 	DegradedSince  time.Time            `json:"degraded_since,omitzero"`
 	Handled        map[string]time.Time `json:"handled,omitempty"` // alert episodes that are settled: fingerprint → startsAt
 	Pending        *pending             `json:"pending,omitempty"`
@@ -72,7 +75,8 @@ type climbed struct {
 	WatchUntil  time.Time           `json:"watch_until,omitzero"`
 	Credited    int                 `json:"credited,omitempty"` // attempts at the last recovery: it is not counted twice
 	LastCode    string              `json:"last_code,omitempty"`
-	Restored    string              `json:"restored,omitempty"` // where the rejected configuration is kept, when a good one was put back
+	Restored    string              `json:"restored,omitempty"`  // where the rejected configuration is kept, when a good one was put back
+	Restoring   *ladder.Finding     `json:"restoring,omitempty"` // the diagnosis that a restore in hand answers
 }
 
 // incidentDoc is an incident as stored.
@@ -94,6 +98,9 @@ type unit struct {
 	busy     *Busy
 	alerts   map[string]Alert // firing, by fingerprint
 	down     bool             // the last look found it not serving, by positive evidence; for the storm guard
+	dirty    bool             // mem has changed and is not stored yet
+	sighted  time.Time        // when the unit of mem.Process was read
+	savedAt  time.Time        // when mem was last stored for the sake of what is known of a healthy Redis
 }
 
 func newUnit(s Service) *unit {

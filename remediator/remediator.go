@@ -79,6 +79,13 @@ var errShutdown = errors.New("redis-medic is shutting down")
 func (r *Remediator) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	if err := r.startLoops(gctx, g); err != nil {
+		r.stopActions(errShutdown)
+		if r.listener != nil {
+			err = errors.Join(err, r.listener.Close())
+		}
+		if ctx.Err() != nil {
+			return nil // it ended before it began
+		}
 		return err
 	}
 	g.Go(func() error { return r.reconcileLoop(gctx) })
@@ -236,21 +243,17 @@ func (r *Remediator) State(service string) (State, bool) {
 // and no alert; a change of the unit's state wakes an open incident at once.
 func (r *Remediator) ObserveChange(view, previous health.View) {
 	u, ok := r.unit(view.Service)
-	if !ok {
-		return
+	if !ok || r.actions.Err() != nil {
+		return // nothing more is done or stored
 	}
-	now, before := view.Samples.Unit, previous.Samples.Unit
-	if now.OK() && before.OK() && now.Unit.NRestarts > before.Unit.NRestarts {
-		r.running.Go(func() { r.recordSelfHealing(u, now.Unit, before.Unit) })
+	u.learn(previous, previous.Samples.Unit.At) // older than what is known, but for the first change of all
+	if who := u.learn(view, time.Now()); who == bySystemd {
+		r.running.Go(func() { r.recordSelfHealing(u, view.Samples.Unit.Unit, previous.Samples.Unit.Unit) })
 	}
-	if s := view.Verdict.Status; s == health.Critical || (now.OK() && now.Unit.Down()) {
+	if now := view.Samples.Unit; view.Verdict.Status == health.Critical || (now.OK() && now.Unit.Down()) {
 		r.hurryUp()
 	}
-	if info := view.LastKnownInfo; info != nil {
-		u.mu.Lock()
-		u.mem.LastInfo = info
-		u.mu.Unlock()
-	}
+	r.running.Go(func() { r.keepKnown(u) })
 	u.poke()
 }
 

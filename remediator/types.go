@@ -128,6 +128,16 @@ func (s IncidentStatus) Closed() bool {
 	return s == IncidentRecovered || s == IncidentSelfHealed || s == IncidentNotConfirmed
 }
 
+// Source is who noticed an outage first.
+type Source string
+
+// The closed list of sources.
+const (
+	SourceAlert Source = "alert"      // Alertmanager, by webhook or asked
+	SourceProbe Source = "probe"      // our own probe, while Alertmanager was silent
+	SourceGuard Source = "loop_guard" // the loop guard: it comes back, but too often
+)
+
 // Step is one line of an incident's timeline.
 type Step struct {
 	At       time.Time         `json:"at"`
@@ -145,6 +155,7 @@ type Step struct {
 type Incident struct {
 	ID          string         `json:"id"`
 	Service     string         `json:"service"`
+	Source      Source         `json:"source,omitempty"` // empty: systemd's own restart
 	Alert       string         `json:"alert"`
 	Fingerprint string         `json:"fingerprint"`
 	Status      IncidentStatus `json:"status"`

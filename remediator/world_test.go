@@ -31,6 +31,7 @@ type world struct {
 	proc      byte
 	class     health.ErrorClass // why the host cannot be asked
 	info      *health.Info
+	known     *health.Info // the newest INFO that was read
 	journal   string
 	redisLog  string
 	listeners string
@@ -40,6 +41,7 @@ type world struct {
 	script    error
 	starts    int
 	goodDiff  string // what the last known good configuration differs in; empty: the host has none
+	restored  bool   // the last known good configuration is in place
 	secured   bool   // evidence was taken before the first command
 }
 
@@ -89,8 +91,25 @@ func (w *world) Look(_ context.Context, _ string) (health.Observation, error) {
 	return o, nil
 }
 
-// View implements Prober.
-func (w *world) View(service string) (health.View, bool) { return health.View{Service: service}, true }
+// View implements Prober: what a prober would know that has just looked.
+func (w *world) View(service string) (health.View, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	s := health.Samples{Ping: health.Ping{At: now, Reply: w.reply, Connected: w.connected}, Unit: health.UnitRead{At: now, Unit: w.unit, Class: w.class}}
+	if w.reply.NoConnectivity() {
+		s.PingFailures, s.SilentSince = 3, now
+	}
+	v := health.View{Service: service}
+	if w.reply == health.ReplyPong {
+		i := *w.info
+		i.At = now
+		w.known = &i
+		s.Info = &i
+	}
+	v.Samples, v.LastKnownInfo, v.Verdict = s, w.known, health.Evaluate(s, health.Thresholds{PingFailures: 3}, now)
+	return v, true
+}
 
 // KillScript implements Scripts.
 func (w *world) KillScript(context.Context, string) error {
@@ -157,7 +176,9 @@ func (w *world) Run(ctx context.Context, _ string, v host.Verb, _ int) (host.Res
 			w.unit.ActiveState, w.unit.NRestarts = "inactive", 0
 		}
 	case host.VerbConfigRestore:
-		return w.configDiff(v, 3)
+		res, err := w.configDiff(v, 3)
+		w.restored = w.restored || err == nil
+		return res, err
 	case host.VerbContinue:
 		w.reply, w.proc = health.ReplyPong, 'S'
 	}
@@ -166,6 +187,9 @@ func (w *world) Run(ctx context.Context, _ string, v host.Verb, _ int) (host.Res
 
 // configDiff answers for the last known good configuration.
 func (w *world) configDiff(v host.Verb, code int) (host.Result, error) {
+	if w.restored && v == host.VerbConfigDiff {
+		return host.Result{ExitCode: 4}, &host.Error{Class: health.ClassCommand, Verb: v, Public: "the configuration is the last known good one", Cause: errors.New("x")}
+	}
 	if w.goodDiff == "" {
 		return host.Result{ExitCode: code}, &host.Error{Class: health.ClassCommand, Verb: v, Public: "the host has no last known good configuration", Cause: errors.New("x")}
 	}

@@ -162,6 +162,7 @@ func recoveryOf(s config.Service) remediator.Service {
 			MaxAttempts: ar.MaxAttempts, RetryDelay: ar.RetryDelay, Backoff: ar.BackoffMultiplier,
 			MaxStarts: maxStarts, StartWindow: startWindow,
 			LoopRecoveries: ar.LoopGuard.Recoveries, LoopWindow: ar.LoopGuard.Window,
+			LongRecoveries: ar.LoopGuard.LongRecoveries, LongWindow: ar.LoopGuard.LongWindow,
 			HungPatience: ar.HungPatience, StopPatience: ar.StopPatience, LoadPatience: ar.LoadPatience,
 			AcceptDataLoss: ar.Strategies.Force.AcceptDataLoss, RestoreConfig: ar.RestoreLastGoodConfig,
 		},

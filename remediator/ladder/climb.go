@@ -131,7 +131,7 @@ func force(in Input, set Settings) (code, text string, acts []Act) {
 		return "not_running", "there is no process to kill", nil
 	case !tried(in, Hard) && u.ActiveState != "deactivating":
 		return "restart_first", "a restart is gentler and was not tried", nil
-	case !set.AcceptDataLoss && !savedAll(in.LastInfo):
+	case !set.AcceptDataLoss && !savedAll(in):
 		return "unsaved_data", "killing Redis would lose changes that are not on disk, or it is not known whether there are any", nil
 	}
 	return "", "kill the process; systemd starts it again", []Act{Kill}
@@ -149,14 +149,21 @@ func forceRung(in Input, set Settings) (Decision, bool) {
 	return Decision{Kind: Climb, Rung: Force, Acts: acts, Timeout: timeout(set, Force), Code: string(Force), Text: text}, true
 }
 
-// savedAll reports whether the last INFO proves that a kill loses nothing: no change since the last save.
-func savedAll(i *health.Info) bool {
-	return i != nil && i.UnsavedChanges == 0 && !i.BgsaveRunning
+// savedAll reports whether it is proven that a kill loses nothing. With the AOF on and in order it is: Redis hands each change to
+// the kernel before it answers, and a kill of the process takes nothing from the kernel. Without it only an INFO of this very look
+// proves it: a Redis that is silent may have taken changes after any older one.
+func savedAll(in Input) bool {
+	if i := in.Second.Info; i != nil && i.UnsavedChanges == 0 && !i.BgsaveRunning {
+		return true
+	}
+	i := in.LastInfo
+	return i != nil && i.AOFOn && i.AOFWriteOK
 }
 
 func tried(in Input, r Rung) bool {
 	for _, a := range in.Attempts {
-		if a.Rung == r {
+		// Nobody saw what came of a hard rung that the end of our own process cut off: after a new look it may be climbed again.
+		if a.Rung == r && (r != Hard || a.Result != "interrupted") {
 			return true
 		}
 	}

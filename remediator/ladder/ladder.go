@@ -4,6 +4,7 @@
 package ladder
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -67,8 +68,10 @@ type Settings struct {
 	Backoff        float64
 	MaxStarts      int           // starts of a unit inside StartWindow, whoever made them
 	StartWindow    time.Duration // systemd's own limit is 5 in 10 s
-	LoopRecoveries int
+	LoopRecoveries int           // outages that ended with a start, whoever made it, inside LoopWindow
 	LoopWindow     time.Duration
+	LongRecoveries int // the same over hours, for a service that fails every few minutes
+	LongWindow     time.Duration
 	HungPatience   time.Duration // how long a process that is not stopped may be silent before a restart
 	StopPatience   time.Duration // how long a stop may take before it counts as stuck
 	LoadPatience   time.Duration // how long LOADING may go without progress
@@ -85,7 +88,7 @@ type Hold struct {
 type Attempt struct {
 	Rung   Rung      `json:"rung"`
 	At     time.Time `json:"at"`
-	Result string    `json:"result"` // success, failure, denied, unknown (interrupted)
+	Result string    `json:"result"` // success, failure, denied, unknown, interrupted (our process ended before the act)
 }
 
 // Finding is the diagnosis of a failed start. A permanent one will not go away by trying again.
@@ -112,8 +115,10 @@ type Input struct {
 	Denied      map[Act]bool // acts that the host refused in this incident
 	Done        map[Act]bool // soft acts already tried in this incident
 	Starts      []time.Time  // of the unit, by anybody
-	Recoveries  []time.Time
-	LoadedAt    time.Time // when the load last made progress; zero: not loading
+	Recoveries  []time.Time  // outages that ended with a start, whoever made it
+	LoadedAt    time.Time    // when the load last made progress; zero: not loading
+	// Foreign: while the unit ran, the Redis that answered was another process than the unit's.
+	Foreign bool
 }
 
 // Skip is a rung that was passed over.
@@ -197,9 +202,17 @@ func gateUnit(in Input, set Settings) *Decision {
 		return blocked("unit_missing", "systemd cannot load the unit ("+u.LoadState+")",
 			"check the unit's name in the configuration and its file on the host")
 	}
-	if in.Second.Ping.Reply == health.ReplyPong && u.Down() {
+	if in.Second.Ping.Reply.Alive() && u.Down() {
 		return blocked("wrong_instance", "Redis answers, but not from this unit, which is "+u.ActiveState,
 			"find the process that holds the port: it was started outside systemd")
+	}
+	if in.Foreign && u.Running() {
+		return blocked("wrong_instance", "the Redis that answered here was not the unit's process: a restart of the unit would not help it",
+			"correct the address or the unit in the configuration; a second Redis may hold the port")
+	}
+	if i := in.Second.Info; i != nil && i.ProcessID > 0 && u.MainPID > 0 && i.ProcessID != u.MainPID {
+		return blocked("wrong_instance", fmt.Sprintf("the Redis that answers is process %d, the unit's is %d", i.ProcessID, u.MainPID),
+			"correct the address or the unit in the configuration; a second Redis may hold the port")
 	}
 	return gateTransient(in, set, u)
 }
@@ -356,9 +369,14 @@ func gateDenied(in Input, _ Settings) *Decision {
 	return nil
 }
 
+func looping(in Input, set Settings) bool {
+	return (set.LoopRecoveries > 0 && within(in.Recoveries, set.LoopWindow, in.Now) >= set.LoopRecoveries) ||
+		(set.LongRecoveries > 0 && within(in.Recoveries, set.LongWindow, in.Now) >= set.LongRecoveries)
+}
+
 // gatePace keeps the acts apart: attempts, loop guard, delay with backoff, and our share of systemd's start limit.
 func gatePace(in Input, set Settings) *Decision {
-	if within(in.Recoveries, set.LoopWindow, in.Now) >= set.LoopRecoveries && set.LoopRecoveries > 0 {
+	if looping(in, set) {
 		return critical("recovery_loop", "it was recovered too often in a short time and fails again",
 			"find out why it keeps failing; then reset automatic recovery")
 	}

@@ -151,7 +151,14 @@ func TestNext(t *testing.T) {
 		{name: "stopping for too long", in: with(look(health.ReplyTimeout, stuck()), proc('S')), kind: Critical, code: "stuck_stopping"},
 		{name: "stopping for too long because it is frozen", in: with(look(health.ReplyTimeout, stuck()), proc('T')), kind: Climb, code: "soft", acts: []Act{Continue}},
 		{name: "stopping for too long because of a script", in: with(look(health.ReplyBusy, stuck())), kind: Climb, code: "soft", acts: []Act{KillScript}},
-		{name: "stopping for too long, force on, data saved", in: with(look(health.ReplyTimeout, stuck()), proc('S'), info(func(*health.Info) {})), set: force, kind: Climb, code: "force", acts: []Act{Kill}},
+		{name: "stopping for too long, force on, data in the AOF", in: with(look(health.ReplyTimeout, stuck()), proc('S'), info(func(i *health.Info) { i.AOFOn, i.AOFWriteOK = true, true })), set: force, kind: Climb, code: "force", acts: []Act{Kill}},
+		{name: "stopping for too long, force on, AOF broken", in: with(look(health.ReplyTimeout, stuck()), proc('S'), info(func(i *health.Info) { i.AOFOn = true })), set: force, kind: Critical, code: "stuck_stopping"},
+		{name: "stopping for too long, force on, data saved when last seen, silent since", in: with(look(health.ReplyTimeout, stuck()), proc('S'), info(func(*health.Info) {})), set: force, kind: Critical, code: "stuck_stopping"},
+		{name: "stopping for too long, force on, data saved now", in: with(func() health.Observation {
+			o := look(health.ReplyPong, stuck())
+			o.Info = &health.Info{At: now, ProcessID: 7}
+			return o
+		}(), proc('S')), set: force, kind: Climb, code: "force", acts: []Act{Kill}},
 		{name: "stopping for too long, force on, data unsaved", in: with(look(health.ReplyTimeout, stuck()), proc('S'), info(func(i *health.Info) { i.UnsavedChanges = 1 })), set: force, kind: Critical, code: "stuck_stopping"},
 		{name: "stopping for too long, force on, loss accepted", in: with(look(health.ReplyTimeout, stuck()), proc('S')), set: lossy, kind: Climb, code: "force", acts: []Act{Kill}},
 
@@ -220,7 +227,7 @@ func TestForceComesOnlyAfterAFailedRestart(t *testing.T) {
 	set := settings()
 	set.Rungs[Force], set.MaxAttempts = RungSettings{Enabled: true}, 5
 	hung := []func(*Input){proc('R'), silent(5 * time.Minute)}
-	saved := info(func(*health.Info) {})
+	saved := info(func(i *health.Info) { i.AOFOn, i.AOFWriteOK = true, true })
 	for _, c := range []struct {
 		name string
 		in   Input
@@ -253,7 +260,8 @@ func TestNextModel(t *testing.T) {
 			in.SilentSince = now.Add(-time.Duration(rapid.IntRange(0, 100).Draw(rt, "since")) * time.Second)
 		}
 		if rapid.Bool().Draw(rt, "info") {
-			in.LastInfo = &health.Info{At: now, Role: "master", UnsavedChanges: int64(rapid.IntRange(0, 2).Draw(rt, "unsaved"))}
+			in.LastInfo = &health.Info{At: now, Role: "master", UnsavedChanges: int64(rapid.IntRange(0, 2).Draw(rt, "unsaved")),
+				AOFOn: rapid.Bool().Draw(rt, "aof"), AOFWriteOK: rapid.Bool().Draw(rt, "aof ok")}
 		}
 		set.RestoreConfig = rapid.Bool().Draw(rt, "restore")
 		in.Done[RestoreConfig] = rapid.Bool().Draw(rt, "restored")
@@ -278,7 +286,7 @@ func TestNextModel(t *testing.T) {
 			rt.Fatalf("rung %s must not be climbed", d.Rung)
 		}
 		for _, a := range d.Acts {
-			if a == Kill && (in.LastInfo == nil || in.LastInfo.UnsavedChanges > 0) {
+			if i := in.LastInfo; a == Kill && (i == nil || !i.AOFOn || !i.AOFWriteOK) {
 				rt.Fatal("killed with unsaved data")
 			}
 			if (a == Start || a == Restart) && u.Unit.Transient() {

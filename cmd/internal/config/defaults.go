@@ -73,7 +73,7 @@ func defaultAutoRecovery() AutoRecovery {
 		},
 		Notifications:  Notifications{OnRecoveryStart: true, OnRecoverySuccess: true, OnRecoveryFailure: true, OnManualIntervention: true},
 		CircuitBreaker: CircuitBreaker{Enabled: true, FailureThreshold: 5, Timeout: 300 * time.Second, HalfOpenAttempts: 1},
-		LoopGuard:      LoopGuard{Recoveries: 3, Window: 300 * time.Second},
+		LoopGuard:      LoopGuard{Recoveries: 3, Window: 300 * time.Second, LongRecoveries: 6, LongWindow: 6 * time.Hour},
 	}
 }
 

@@ -102,6 +102,10 @@ func (d *decoder) checkService(s Service, path string, f file) {
 	if ar := s.AutoRecovery; ar.Enabled && !ar.Strategies.Soft.Enabled && !ar.Strategies.Standard.Enabled && !ar.Strategies.Hard.Enabled {
 		d.faultAt(path+".auto_recovery.strategies", "are all switched off; set auto_recovery.enabled to false, or enable one")
 	}
+	if g := s.AutoRecovery.LoopGuard; g.LongRecoveries > 0 && (g.LongWindow <= g.Window || g.LongRecoveries <= g.Recoveries) {
+		d.faultAt(path+".auto_recovery.loop_guard", "has a long window that is not longer than the short one, or counts no more; raise long_window_seconds and "+
+			"long_recoveries, or set long_recoveries to 0")
+	}
 	if ar := s.AutoRecovery; ar.Strategies.Force.AcceptDataLoss && !ar.Strategies.Force.Enabled {
 		d.faultAt(path+".auto_recovery.strategies.force.accept_data_loss", "has no effect while force is not enabled; enable it or remove the key")
 	}

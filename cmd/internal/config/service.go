@@ -202,12 +202,17 @@ type CircuitBreaker struct {
 	HalfOpenAttempts int `key:"half_open_attempts" min:"1" max:"100"`
 }
 
-// LoopGuard stops recoveries that do not last.
+// LoopGuard stops recoveries that do not last. It counts outages that ended with a start, whoever made it: a recovery, a restart by
+// systemd, a start on the host. Starts by others within ten seconds count once, those through the API not at all.
 type LoopGuard struct {
-	// So many recoveries within the window switch auto-recovery off until an admin resets it.
+	// So many within the window switch auto-recovery off until an admin resets it.
 	Recoveries int `key:"recoveries" min:"1" max:"100"`
 	// The window.
 	Window time.Duration `key:"window_seconds"`
+	// The same over hours, for a service that fails every few minutes. 0: off.
+	LongRecoveries int `key:"long_recoveries" min:"0" max:"1000"`
+	// The long window.
+	LongWindow time.Duration `key:"long_window_seconds"`
 }
 
 // ServiceControl says what people may do.

@@ -898,6 +898,11 @@ export interface components {
         Incident: {
             id: string;
             service: string;
+            /**
+             * @description Who noticed it first; absent for a restart that systemd made by itself
+             * @enum {unknown}
+             */
+            source?: "alert" | "probe" | "loop_guard";
             alert: string;
             fingerprint: string;
             /** @enum {unknown} */
