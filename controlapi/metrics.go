@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/redis-medic/redis-medic/controlapi/live"
+	"github.com/redis-medic/redis-medic/exporter/metric"
 )
 
 const component = "controlapi"
@@ -26,46 +27,43 @@ func newMetrics(hub *live.Hub) *metrics {
 	labels := prometheus.Labels{"component": component}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "redis_medic_http_requests_total", ConstLabels: labels,
-			Help: "HTTP requests answered, by method, route and status code.",
+			Name: metric.HTTPRequests, ConstLabels: labels, Help: metric.Help(metric.HTTPRequests),
 		}, []string{"method", "route", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "redis_medic_http_request_duration_seconds", ConstLabels: labels,
-			Help:    "Time from the first byte of a request to the end of its answer, by method and route. Event streams are not counted.",
-			Buckets: []float64{0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60},
+			Name: metric.HTTPDuration, ConstLabels: labels, Help: metric.Help(metric.HTTPDuration),
+			Buckets: []float64{0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60}, NativeHistogramBucketFactor: 1.1,
 		}, []string{"method", "route"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "redis_medic_http_requests_in_flight", ConstLabels: labels, Help: "HTTP requests being answered.",
+			Name: metric.HTTPInFlight, ConstLabels: labels, Help: metric.Help(metric.HTTPInFlight),
 		}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "redis_medic_logins_total", Help: "Logins with a password, by result (success, failure, backoff).",
+			Name: metric.Logins, Help: metric.Help(metric.Logins),
 		}, []string{"result"}),
 		audits: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "redis_medic_http_audit_failures_total", ConstLabels: labels,
-			Help: "Audit records of the control API that could not be written.",
+			Name: metric.HTTPAuditFailures, ConstLabels: labels, Help: metric.Help(metric.HTTPAuditFailures),
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "redis_medic_http_panics_total", ConstLabels: labels, Help: "Requests that ended in a programming error.",
+			Name: metric.HTTPPanics, ConstLabels: labels, Help: metric.Help(metric.HTTPPanics),
 		}),
 	}
 	for _, result := range []string{"success", "failure", "backoff"} {
 		m.logins.WithLabelValues(result)
 	}
-	stat := func(name, help string, counter bool, value func(live.Stats) float64) {
+	stat := func(name string, counter bool, value func(live.Stats) float64) {
 		read := func() float64 { return value(hub.Stats()) }
 		if counter {
-			m.websocket = append(m.websocket, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
+			m.websocket = append(m.websocket, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: metric.Help(name)}, read))
 			return
 		}
-		m.websocket = append(m.websocket, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+		m.websocket = append(m.websocket, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: metric.Help(name)}, read))
 	}
-	stat("redis_medic_websocket_clients", "Event stream clients connected now.", false,
+	stat(metric.WebSocketClients, false,
 		func(s live.Stats) float64 { return float64(s.Clients) })
-	stat("redis_medic_websocket_events_total", "Events published on the event stream.", true,
+	stat(metric.WebSocketEvents, true,
 		func(s live.Stats) float64 { return float64(s.Published) })
-	stat("redis_medic_websocket_slow_clients_total", "Event stream clients closed because they did not keep up.", true,
+	stat(metric.WebSocketSlowClients, true,
 		func(s live.Stats) float64 { return float64(s.Slow) })
-	stat("redis_medic_websocket_refused_total", "Event stream clients refused because of a cap.", true,
+	stat(metric.WebSocketRefused, true,
 		func(s live.Stats) float64 { return float64(s.Refused) })
 	return m
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/redis-medic/redis-medic/exporter/metric"
 )
 
 // selfMetrics are the exporter's own, under the names redis_exporter has for them.
@@ -18,22 +20,22 @@ type selfMetrics struct {
 
 func newSelfMetrics(version string) *selfMetrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "redis_exporter_build_info", Help: "The build of the exporter. Always 1.",
+		Name: metric.ExporterBuildInfo, Help: metric.Help(metric.ExporterBuildInfo),
 		ConstLabels: prometheus.Labels{"version": version, "commit_sha": "", "build_date": "", "golang_version": runtime.Version()},
 	})
 	build.Set(1)
 	m := &selfMetrics{
 		scrapes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "redis_exporter_scrapes_total", Help: "How often a Redis was scraped.",
+			Name: metric.ExporterScrapes, Help: metric.Help(metric.ExporterScrapes),
 		}),
 		duration: prometheus.NewSummary(prometheus.SummaryOpts{
-			Name: "redis_exporter_scrape_duration_seconds", Help: "How long the scrapes of a Redis took.",
+			Name: metric.ExporterDuration, Help: metric.Help(metric.ExporterDuration),
 		}),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "redis_target_scrape_request_errors_total", Help: "Requests for a target that is not configured, or that came when too many were in flight.",
+			Name: metric.ExporterRejected, Help: metric.Help(metric.ExporterRejected),
 		}),
 		byKind: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "redis_medic_scrape_duration_seconds", Help: "How long it took to answer a request for metrics.",
+			Name: metric.ScrapeDuration, Help: metric.Help(metric.ScrapeDuration),
 			Buckets:                     []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"handler"}),

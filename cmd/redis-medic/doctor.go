@@ -67,7 +67,7 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	members, _, err := p.members(nil, nil, zerolog.Nop())
+	members, _, err := p.members(nil, nil, hostParts{log: zerolog.Nop()})
 	if err != nil {
 		return err
 	}

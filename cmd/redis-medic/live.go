@@ -21,21 +21,24 @@ type live struct {
 	log     zerolog.Logger
 	fleet   *host.Fleet
 	clients map[string]*host.Client // by host
+	ssh     *host.Metrics
 	prober  *exporter.Prober
 	medic   *remediator.Remediator // nil: does not run
 	api     *controlapi.API        // nil: does not run
 }
 
 func newLive(p *plan, log zerolog.Logger) *live {
-	l := &live{log: log}
+	l := &live{log: log, ssh: host.NewMetrics()}
 	l.plan.Store(p)
 	return l
 }
 
-func (l *live) hostLog() zerolog.Logger { return l.log.With().Str("component", "host").Logger() }
+func (l *live) hostParts() hostParts {
+	return hostParts{log: l.log.With().Str("component", "host").Logger(), metrics: l.ssh}
+}
 
 func (l *live) openHosts() error {
-	members, clients, err := l.plan.Load().members(nil, nil, l.hostLog())
+	members, clients, err := l.plan.Load().members(nil, nil, l.hostParts())
 	if err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (p *plan) lasting() plan {
 // take puts a plan that fits into force. Services, hosts and accounts that have not changed notice nothing: connections, counters,
 // incidents, sessions and streams live on. After an error some parts have the new settings and some the old: make all anew.
 func (l *live) take(ctx context.Context, next *plan) error {
-	members, clients, err := next.members(l.clients, l.plan.Load().Hosts, l.hostLog())
+	members, clients, err := next.members(l.clients, l.plan.Load().Hosts, l.hostParts())
 	if err != nil {
 		return err
 	}

@@ -81,9 +81,15 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 	return p, errors.Join(append(errs, err)...)
 }
 
+// hostParts is what clients of hosts share.
+type hostParts struct {
+	log     zerolog.Logger
+	metrics *host.Metrics // nil: none
+}
+
 // members makes a client for each host that a service uses, and says which service lives where. A client of before whose options
 // have not changed is used on, with its connection. On an error nothing new is left open.
-func (p *plan) members(before map[string]*host.Client, old map[string]host.ClientOptions, log zerolog.Logger) (map[string]host.Member, map[string]*host.Client, error) {
+func (p *plan) members(before map[string]*host.Client, old map[string]host.ClientOptions, with hostParts) (map[string]host.Member, map[string]*host.Client, error) {
 	clients, members := map[string]*host.Client{}, map[string]host.Member{}
 	var errs, undo []error
 	var added []*host.Client
@@ -91,7 +97,7 @@ func (p *plan) members(before map[string]*host.Client, old map[string]host.Clien
 		if clients[name] == nil {
 			c, o := before[name], p.Hosts[name]
 			if c == nil || !reflect.DeepEqual(old[name], o) {
-				o.Logger = log
+				o.Logger, o.Metrics = with.log, with.metrics
 				var err error
 				if c, err = host.NewClient(o); err != nil {
 					errs = append(errs, fmt.Errorf("ssh.hosts.%s: %w", name, err))

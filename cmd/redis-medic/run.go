@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/cmd/internal/config"
+	"github.com/redis-medic/redis-medic/exporter/metric"
 )
 
 // The components that run can start.
@@ -262,10 +263,10 @@ func (m *processMetrics) collectors() []prometheus.Collector {
 func newProcessMetrics() *processMetrics {
 	return &processMetrics{
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "redis_medic_config_last_reload_successful", Help: "Whether the last attempt to load the configuration succeeded.",
+			Name: metric.ConfigReloaded, Help: metric.Help(metric.ConfigReloaded),
 		}),
 		reloadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "redis_medic_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was taken over, in seconds since the epoch.",
+			Name: metric.ConfigReloadedAt, Help: metric.Help(metric.ConfigReloadedAt),
 		}),
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "redis_medic_leader", Help: "Whether this process leads: 0 while another process that shares its database does.",

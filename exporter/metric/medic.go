@@ -50,7 +50,7 @@ var medic = []Desc{
 // Help returns the help text of a family of this package. It panics for a name that is in no table: a programming error that the
 // first test of any collector finds.
 func Help(name string) string {
-	for _, d := range All() {
+	for _, d := range append(All(), program...) {
 		if d.Name == name {
 			return d.Help
 		}

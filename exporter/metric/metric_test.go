@@ -12,7 +12,7 @@ func TestEveryFamilyIsListedOnceAndDescribed(t *testing.T) {
 	t.Parallel()
 	name := regexp.MustCompile(`^(redis|systemd)_[a-z0-9_]+$`)
 	seen := map[string]bool{}
-	for _, d := range All() {
+	for _, d := range append(All(), Program()...) {
 		if seen[d.Name] {
 			t.Errorf("%s is listed twice", d.Name)
 		}
@@ -71,7 +71,7 @@ func TestReferenceIsUpToDate(t *testing.T) {
 	if string(have) != want {
 		t.Error("deploy/docs/metrics.md is not what the table says: run make gen, or go run ./exporter/metric/gen deploy/docs/metrics.md")
 	}
-	for _, d := range All() {
+	for _, d := range append(All(), Program()...) {
 		if strings.Count(want, "`"+d.Name+"`") != 1 {
 			t.Errorf("%s is not in the reference once", d.Name)
 		}

@@ -13,7 +13,8 @@ const preamble = `# Metrics
 
 Generated from the table in exporter/metric by ` + "`make gen`" + `; do not edit.
 
-Every family below that is about a service also carries the label ` + "`service`" + `: its id in the configuration. The families of
+Every family below that is about a service also carries the label ` + "`service`" + `: its id in the configuration. Beside these there are the
+standard ` + "`go_*`, `process_*`" + ` of Prometheus's client library. The families of
 redis_exporter and systemd_exporter keep their name, type and labels, so that dashboards and rules written for them work as they are.
 
 **Stability.** A name, type or label set in this list does not change within a major version. New families and new values of closed
@@ -35,6 +36,7 @@ func Reference() string {
 		{"Recovery", medic},
 		{"Redis, from one INFO field each", descsOf(Fields())},
 		{"Redis, from several fields or other commands", laidOut},
+		{"Of the program itself, without the label service", program},
 		{"Only where the configuration asks for it", append(append([]Desc(nil), optional...), valueDescs()...)},
 	} {
 		list := append([]Desc(nil), part.list...)

@@ -21,23 +21,24 @@ type metrics struct {
 func newMetrics() *metrics {
 	m := &metrics{
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: metric.AuditRecords, Help: "Audit records written durably, by phase.",
+			Name: metric.AuditRecords, Help: metric.Help(metric.AuditRecords),
 		}, []string{"phase"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: metric.AuditWriteFailures, Help: "Failed writes of audit records, by sink.",
+			Name: metric.AuditWriteFailures, Help: metric.Help(metric.AuditWriteFailures),
 		}, []string{"sink"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: metric.AuditAppendDuration, Help: "Time from the request to append an audit record to its durability in seconds.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			Name: metric.AuditAppendDuration, Help: metric.Help(metric.AuditAppendDuration),
+			Buckets:                     []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			NativeHistogramBucketFactor: 1.1,
 		}),
 		lastSeq: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: metric.AuditLastSeq, Help: "Sequence number of the newest audit record.",
+			Name: metric.AuditLastSeq, Help: metric.Help(metric.AuditLastSeq),
 		}),
 		forwardFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: metric.AuditForwardFailures, Help: "Attempts to forward audit records to the log daemon that failed.",
+			Name: metric.AuditForwardFailures, Help: metric.Help(metric.AuditForwardFailures),
 		}),
 		forwardLag: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: metric.AuditForwardLag, Help: "Audit records that the log daemon has not been given yet.",
+			Name: metric.AuditForwardLag, Help: metric.Help(metric.AuditForwardLag),
 		}),
 	}
 	for _, phase := range phases {

@@ -19,6 +19,7 @@ const (
 	systemBus    = "/run/dbus/system_bus_socket"
 	systemdName  = "org.freedesktop.systemd1"
 	managerPath  = dbus.ObjectPath("/org/freedesktop/systemd1")
+	unitsPath    = managerPath + "/unit"
 	managerIface = systemdName + ".Manager"
 	propsIface   = "org.freedesktop.DBus.Properties"
 )
@@ -281,22 +282,40 @@ func (b *bus) watch(ctx context.Context, unit Unit, w *watcher) (func(), error) 
 	}
 	b.mu.Lock()
 	b.watchers[w] = path
-	matched := b.matched[path]
+	matched := b.matched[path] || b.matched[unitsPath]
 	b.mu.Unlock()
 	if matched {
 		return func() { b.unwatch(w) }, nil
 	}
-	// The match stays when the watcher goes: another one may use it, and an unused one costs nothing.
-	err = b.conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(systemdName), dbus.WithMatchObjectPath(path),
-		dbus.WithMatchInterface(propsIface), dbus.WithMatchMember("PropertiesChanged"))
-	if err != nil {
+	if err := b.match(ctx, path); err != nil {
 		b.unwatch(w)
 		return nil, fmt.Errorf("match signals: %w", err)
 	}
-	b.mu.Lock()
-	b.matched[path] = true
-	b.mu.Unlock()
 	return func() { b.unwatch(w) }, nil
+}
+
+// maxMatches is how many units are matched one by one. D-Bus grants a connection 512 matches on the system bus; a host with more
+// units than this is listened to as a whole, and what does not concern us is left aside here.
+const maxMatches = 128
+
+// match asks for the changes of a unit. A match stays when its watcher goes: another one may use it, and an unused one costs nothing.
+func (b *bus) match(ctx context.Context, path dbus.ObjectPath) error {
+	rule := dbus.WithMatchObjectPath(path)
+	b.mu.Lock()
+	all := len(b.matched) >= maxMatches
+	b.mu.Unlock()
+	if all {
+		path, rule = unitsPath, dbus.WithMatchPathNamespace(unitsPath)
+	}
+	err := b.conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(systemdName), rule,
+		dbus.WithMatchInterface(propsIface), dbus.WithMatchMember("PropertiesChanged"))
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.matched[path] = true
+	return nil
 }
 
 func (b *bus) unwatch(w *watcher) {

@@ -84,6 +84,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		c.listeners = append(c.listeners, o.OnStatus)
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	o.Metrics.add(c)
 	return c, nil
 }
 
@@ -123,7 +124,21 @@ func (c *Client) Close() error {
 		cur.kill(false)
 	}
 	c.wg.Wait()
+	c.o.Metrics.remove(c)
 	return nil
+}
+
+func (c *Client) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// up reports whether a connection stands at this moment.
+func (c *Client) up() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cur != nil && !c.cur.dead()
 }
 
 // sawLife notes that the host answered just now.
@@ -147,7 +162,11 @@ func (c *Client) keep() {
 	failures := 0
 	for c.ctx.Err() == nil {
 		c.setDialing()
+		began := time.Now()
 		l, failure := c.dial(c.ctx)
+		if c.ctx.Err() == nil {
+			c.o.Metrics.dialled(c.o.Name, time.Since(began), failure)
+		}
 		c.publish(l, failure)
 		if failure != nil {
 			c.log.Debug().Err(failure).Msg("dial")

@@ -54,6 +54,7 @@ type ClientOptions struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// OnStatus is called after each change of the connection's status, one call at a time; it must not block.
 	OnStatus func(ConnStatus)
+	Metrics  *Metrics // nil: nothing is counted
 	Logger   zerolog.Logger
 }
 

@@ -52,6 +52,9 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 		c.sawLife()
 		failure = c.judge(cmd.Verb, res)
 	}
+	if !errors.Is(ctx.Err(), context.Canceled) { // else it was given up by our own side
+		c.o.Metrics.ran(c.o.Name, cmd.Verb, res.Took, failure)
+	}
 	if failure != nil {
 		return res, c.of(cmd.Verb, failure)
 	}

@@ -140,8 +140,13 @@ func (c *Client) readBus(ctx context.Context, b *bus, unit Unit) (health.UnitRea
 	defer cancel()
 	u, err := b.read(ctx, unit)
 	if err != nil {
-		return c.unread(start, c.busFailure(err)), err
+		failure := c.busFailure(err)
+		if !errors.Is(err, context.Canceled) {
+			c.o.Metrics.ran(c.o.Name, VerbBus, time.Since(start), failure)
+		}
+		return c.unread(start, failure), err
 	}
+	c.o.Metrics.ran(c.o.Name, VerbBus, time.Since(start), nil)
 	c.sawLife()
 	return read(start, u), nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +104,13 @@ func (s *Server) answer(m *dbus.Message) *dbus.Message {
 		return reply(m, s.properties(m))
 	case "Get":
 		return reply(m, dbus.MakeVariant("Europe/Berlin"))
-	default: // Subscribe, AddMatch, RemoveMatch
+	case "AddMatch":
+		rule, _ := m.Body[0].(string)
+		s.mu.Lock()
+		s.matches = append(s.matches, rule)
+		s.mu.Unlock()
+		return reply(m)
+	default: // Subscribe, RemoveMatch
 		return reply(m)
 	}
 }
@@ -179,6 +186,13 @@ func (s *Server) Signal(m *dbus.Message) {
 	for _, b := range buses {
 		b.send(m)
 	}
+}
+
+// Matches returns the match rules that clients asked for, in order. Signals are sent to all, whatever they asked for.
+func (s *Server) Matches() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.matches)
 }
 
 // Buses returns how many bus connections stand.

@@ -47,6 +47,7 @@ type Server struct {
 	hooks     map[host.Verb]func(Call) *Reply
 	conns     map[net.Conn]bool
 	buses     map[*busConn]bool
+	matches   []string
 	faults    Faults
 	dials     int
 }
