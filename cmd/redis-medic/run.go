@@ -269,7 +269,7 @@ func newProcessMetrics() *processMetrics {
 			Name: metric.ConfigReloadedAt, Help: metric.Help(metric.ConfigReloadedAt),
 		}),
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "redis_medic_leader", Help: "Whether this process leads: 0 while another process that shares its database does.",
+			Name: metric.Leader, Help: metric.Help(metric.Leader),
 		}),
 	}
 }
