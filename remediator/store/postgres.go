@@ -253,4 +253,5 @@ var postgresMigrations = []string{
 		until  TIMESTAMPTZ NOT NULL
 	);
 	INSERT INTO lease VALUES ('', 0, '-infinity');`,
+	`ALTER TABLE sessions ADD COLUMN identity TEXT NOT NULL DEFAULT ''`,
 }

@@ -60,6 +60,7 @@ var migrations = []string{
 		source_ip TEXT    NOT NULL
 	) STRICT, WITHOUT ROWID;
 	CREATE INDEX sessions_user ON sessions (user_id);`,
+	`ALTER TABLE sessions ADD COLUMN identity TEXT NOT NULL DEFAULT ''`,
 }
 
 // migrate brings the schema up to the newest version, each step in its own transaction together with its version number.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,7 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 	}
 	// The refusal gave the directory free and changed nothing.
 	db = rawDB(t, filepath.Join(dir, dbName))
-	mustExec(t, db, "PRAGMA user_version = 1")
+	mustExec(t, db, fmt.Sprintf("PRAGMA user_version = %d", len(migrations)))
 	db.Close()
 	if s, err = Open(t.Context(), Options{Dir: dir, Logger: zerolog.Nop()}); err != nil {
 		t.Fatal(err)

@@ -9,10 +9,10 @@ import (
 
 // PutSession implements Sessions; it inserts or replaces.
 func (c *core) PutSession(ctx context.Context, v Session) error {
-	_, err := c.change(ctx, `INSERT INTO sessions (id_hash, user_id, created, last_used, expires, source_ip) VALUES (?,?,?,?,?,?)
+	_, err := c.change(ctx, `INSERT INTO sessions (id_hash, user_id, created, last_used, expires, source_ip, identity) VALUES (?,?,?,?,?,?,?)
 		ON CONFLICT (id_hash) DO UPDATE SET user_id = excluded.user_id, created = excluded.created, last_used = excluded.last_used,
-		expires = excluded.expires, source_ip = excluded.source_ip`,
-		v.IDHash, v.UserID, toNano(v.Created), toNano(v.LastUsed), toNano(v.Expires), v.SourceIP)
+		expires = excluded.expires, source_ip = excluded.source_ip, identity = excluded.identity`,
+		v.IDHash, v.UserID, toNano(v.Created), toNano(v.LastUsed), toNano(v.Expires), v.SourceIP, v.Identity)
 	if err != nil {
 		return fmt.Errorf("put session: %w", err)
 	}
@@ -24,11 +24,11 @@ func (c *core) Session(ctx context.Context, idHash string) (Session, error) {
 	v, found := Session{IDHash: idHash}, false
 	err := c.query(ctx, func(rows *sql.Rows) error {
 		var created, used, expires int64
-		err := rows.Scan(&v.UserID, &created, &used, &expires, &v.SourceIP)
+		err := rows.Scan(&v.UserID, &created, &used, &expires, &v.SourceIP, &v.Identity)
 		v.Created, v.LastUsed, v.Expires = fromNano(created), fromNano(used), fromNano(expires)
 		found = true
 		return err
-	}, "SELECT user_id, created, last_used, expires, source_ip FROM sessions WHERE id_hash = ?", idHash)
+	}, "SELECT user_id, created, last_used, expires, source_ip, identity FROM sessions WHERE id_hash = ?", idHash)
 	if err == nil && !found {
 		err = ErrNotFound
 	}

@@ -96,6 +96,7 @@ type Session struct {
 	LastUsed time.Time
 	Expires  time.Time // absolute end
 	SourceIP string
+	Identity string // what an identity provider said of the user, in the caller's form; empty for users of the configuration
 }
 
 // Sessions keeps panel sessions. They never live in the managed Redis.

@@ -213,6 +213,7 @@ func documentPrune(t *testing.T, s store.Store) {
 func sessionLife(t *testing.T, s store.Store) {
 	v := store.Session{
 		IDHash: "h1", UserID: "u1", Created: epoch, LastUsed: epoch.Add(time.Minute), Expires: epoch.Add(time.Hour), SourceIP: "192.0.2.1",
+		Identity: `{"email":"ann@example.com"}`,
 	}
 	check(t, s.PutSession(t.Context(), v))
 	v.LastUsed = v.LastUsed.Add(time.Minute)
