@@ -149,6 +149,7 @@ type Options struct {
 	ServiceAccounts []authn.ServiceAccount
 	Sessions        authn.SessionStore
 	JWT             authn.JWTSettings
+	OIDC            authn.OIDCSettings
 	SessionIdle     time.Duration // 0: authn.DefaultSessionIdle
 	SessionMax      time.Duration // 0: authn.DefaultSessionMax
 	Permissions     map[rbac.Permission][]rbac.Role

@@ -96,6 +96,9 @@ func problemOf(err error) *problem {
 		return p
 	}
 	if p = operationProblem(err); p == nil {
+		p = oidcProblem(err)
+	}
+	if p == nil {
 		p = requestProblem(err)
 	}
 	p.cause = err

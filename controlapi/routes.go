@@ -88,6 +88,9 @@ func routes() []route {
 		{method: "POST", path: "/api/auth/logout", permission: rbac.SignedIn, handler: postLogout, act: "sign out", audit: "logout", event: eventAuthentication},
 		{method: "POST", path: "/api/auth/token", permission: rbac.Public, handler: postToken, act: "get a token", audit: "token", event: eventAuthentication},
 		{method: "POST", path: "/api/auth/ws-ticket", permission: rbac.Live, handler: postTicket, act: "get a ticket", audit: "ws_ticket", event: eventAuthentication},
+		{method: "GET", path: "/api/auth/providers", permission: rbac.Public, handler: getProviders, act: "ask how to sign in", quiet: true},
+		{method: "GET", path: oidcLoginPath, permission: rbac.Public, handler: getOIDCLogin, act: "sign in"},
+		{method: "GET", path: "/api/auth/oidc/callback", permission: rbac.Public, handler: getOIDCCallback, act: "sign in", audit: "login", event: eventAuthentication},
 		{method: "GET", path: "/api/auth/me", permission: rbac.SignedIn, handler: getMe, act: "ask who one is", quiet: true},
 
 		{method: "GET", path: "/ws/services/{id}/status", permission: rbac.Live, handler: getLive, act: "follow events", audit: "live", event: eventAccess,

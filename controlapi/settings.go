@@ -71,7 +71,7 @@ func (a *API) settle(o Options, before *settings) (*settings, error) {
 // accounts are the options of identity.
 func (s *settings) accounts() authn.Options {
 	return authn.Options{
-		Users: s.Users, ServiceAccounts: s.ServiceAccounts, JWT: s.JWT, Sessions: s.Sessions, SessionIdle: s.SessionIdle, SessionMax: s.SessionMax,
+		Users: s.Users, ServiceAccounts: s.ServiceAccounts, JWT: s.JWT, OIDC: s.OIDC, Sessions: s.Sessions, SessionIdle: s.SessionIdle, SessionMax: s.SessionMax,
 	}
 }
 

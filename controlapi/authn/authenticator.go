@@ -21,6 +21,7 @@ type Options struct {
 	Users           []User
 	ServiceAccounts []ServiceAccount
 	JWT             JWTSettings
+	OIDC            OIDCSettings
 	Sessions        SessionStore
 	SessionIdle     time.Duration // end after this long without use; 0: DefaultSessionIdle
 	SessionMax      time.Duration // absolute end; 0: DefaultSessionMax
@@ -38,6 +39,7 @@ const (
 type Authenticator struct {
 	directory atomic.Pointer[directory]
 	jwt       atomic.Pointer[verifier] // nil: no token is believed
+	oidc      atomic.Pointer[provider] // nil: no identity provider
 	sessions  *sessions
 	logins    *logins
 	tickets   *tickets
@@ -67,6 +69,7 @@ func New(o Options) (*Authenticator, error) {
 	}
 	a.directory.Store(c.directory)
 	a.jwt.Store(c.jwt)
+	a.oidc.Store(c.oidc)
 	a.sessions.limit(c.idle, c.max)
 	return a, nil
 }
@@ -75,6 +78,7 @@ func New(o Options) (*Authenticator, error) {
 type Change struct {
 	directory *directory
 	jwt       *verifier
+	oidc      *provider
 	idle, max time.Duration
 }
 
@@ -82,7 +86,8 @@ type Change struct {
 func (a *Authenticator) Prepare(o Options) (Change, error) {
 	v, jwtErr := newVerifier(o.JWT)
 	d, dirErr := newDirectory(o.Users, o.ServiceAccounts)
-	if err := errors.Join(jwtErr, dirErr); err != nil {
+	p, oidcErr := newProvider(o.OIDC)
+	if err := errors.Join(jwtErr, dirErr, oidcErr); err != nil {
 		return Change{}, err
 	}
 	if o.SessionIdle <= 0 {
@@ -91,7 +96,7 @@ func (a *Authenticator) Prepare(o Options) (Change, error) {
 	if o.SessionMax <= 0 {
 		o.SessionMax = DefaultSessionMax
 	}
-	return Change{directory: d, jwt: v.keepKeys(a.jwt.Load()), idle: o.SessionIdle, max: o.SessionMax}, nil
+	return Change{directory: d, jwt: v.keepKeys(a.jwt.Load()), oidc: p.keep(a.oidc.Load()), idle: o.SessionIdle, max: o.SessionMax}, nil
 }
 
 // Take brings a change into force. Sessions and tokens of ours follow at their next check: a removed user is nobody, a changed role
@@ -99,6 +104,7 @@ func (a *Authenticator) Prepare(o Options) (Change, error) {
 // says that sessions of such users could not be deleted; the change is in force all the same.
 func (a *Authenticator) Take(ctx context.Context, c Change) error {
 	a.jwt.Store(c.jwt)
+	a.oidc.Store(c.oidc)
 	a.sessions.limit(c.idle, c.max)
 	old := a.directory.Swap(c.directory)
 	var faults []error
@@ -205,7 +211,7 @@ func (a *Authenticator) Refresh(ctx context.Context, p Principal) (Principal, er
 // The value carries a check on the account's state: after a change of the password it is worth nothing, also in another process.
 func (a *Authenticator) StartSession(ctx context.Context, p Principal, address string) (cookie string, session Principal, err error) {
 	id := rand.Text() + rand.Text() // 260 bits
-	s, err := a.sessions.start(ctx, hashID(id), p.ID, address)
+	s, err := a.sessions.start(ctx, store.Session{IDHash: hashID(id), UserID: p.ID, SourceIP: address, Identity: p.identity})
 	if err != nil {
 		return "", Principal{}, err
 	}
@@ -235,6 +241,14 @@ func (a *Authenticator) sessionByHash(ctx context.Context, hash string, use bool
 	s, err := a.sessions.get(ctx, hash, use)
 	if err != nil {
 		return Principal{}, err
+	}
+	if s.Identity != "" {
+		p, ok := a.vouchedFor(s.Identity)
+		if !ok {
+			return Principal{}, ErrInvalidToken
+		}
+		p.Method, p.Expires, p.handle = MethodSession, s.Expires, hash
+		return p, nil
 	}
 	u, ok := a.directory.Load().users[s.UserID]
 	if !ok {

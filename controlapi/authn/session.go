@@ -48,10 +48,11 @@ func (s *sessions) limits() (idle, max time.Duration) {
 	return s.idle, s.max
 }
 
-func (s *sessions) start(ctx context.Context, hash, userID, address string) (store.Session, error) {
+// start keeps a new session; the times are set here.
+func (s *sessions) start(ctx context.Context, sess store.Session) (store.Session, error) {
 	now := time.Now().UTC()
 	_, longest := s.limits()
-	sess := store.Session{IDHash: hash, UserID: userID, Created: now, LastUsed: now, Expires: now.Add(longest), SourceIP: address}
+	sess.Created, sess.LastUsed, sess.Expires = now, now, now.Add(longest)
 	if err := s.store.PutSession(ctx, sess); err != nil {
 		return store.Session{}, fmt.Errorf("open session: %w", err)
 	}

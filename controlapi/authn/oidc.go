@@ -1,0 +1,420 @@
+package authn
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// The limits on the way to an identity provider and on what is believed of it.
+const (
+	oidcTimeout     = 10 * time.Second
+	maxOIDCBody     = 1 << 20
+	maxIDToken      = 32 << 10
+	maxOIDCSubject  = 255 // OpenID Connect Core, section 2
+	maxOIDCGroups   = 200
+	maxOIDCGroup    = 256
+	oidcConcurrency = 8
+	// OIDCLoginTTL is how long a person may take at the identity provider.
+	OIDCLoginTTL = 10 * time.Minute
+	// OIDCPrefix begins the ids of users whom an identity provider vouches for: they can never be mistaken for configured ones.
+	OIDCPrefix = "oidc:"
+)
+
+// DefaultOIDCClaim is where the groups of a user are looked for.
+const DefaultOIDCClaim = "groups"
+
+// OIDCSettings says which identity provider vouches for people, and for which roles. Without an issuer none does.
+type OIDCSettings struct {
+	Name         string // what the sign-in page calls it; empty: "Single sign-on"
+	Issuer       string // https; exactly as its discovery document says
+	ClientID     string
+	ClientSecret string // empty: a public client, protected by PKCE alone
+	RedirectURL  string // our callback as browsers see it
+	Scopes       []string
+	RolesClaim   string              // where the groups stand, "realm_access.roles" for a nested one; empty: DefaultOIDCClaim
+	Roles        map[string][]string // role to the groups that have it; of several the first of admin, operator, viewer counts
+	DefaultRole  string              // of users in none of the groups; empty: they are refused
+}
+
+// OIDCFault is what went wrong with a login at an identity provider. Public may be shown; Cause is for the log.
+type OIDCFault struct {
+	Kind   OIDCFaultKind
+	Public string
+	Cause  error
+}
+
+// OIDCFaultKind names a fault; the values are stable.
+type OIDCFaultKind string
+
+// The closed list of faults.
+const (
+	OIDCOff         OIDCFaultKind = "oidc_off"         // no provider is configured
+	OIDCUnreachable OIDCFaultKind = "oidc_unreachable" // the provider does not answer, or not as one
+	OIDCExpired     OIDCFaultKind = "oidc_expired"     // begun too long ago, in another browser, or never
+	OIDCRefused     OIDCFaultKind = "oidc_refused"     // the provider, or the person there, said no
+	OIDCInvalid     OIDCFaultKind = "oidc_invalid"     // what the provider sent is not valid
+	OIDCNoRole      OIDCFaultKind = "oidc_no_role"     // the person has no role here
+)
+
+// Error implements error.
+func (f *OIDCFault) Error() string {
+	if f.Cause != nil {
+		return fmt.Sprintf("%s: %v", f.Kind, f.Cause)
+	}
+	return string(f.Kind)
+}
+
+// Unwrap returns the private cause.
+func (f *OIDCFault) Unwrap() error { return f.Cause }
+
+func oidcFault(kind OIDCFaultKind, public string, cause error) error {
+	return &OIDCFault{Kind: kind, Public: public, Cause: cause}
+}
+
+// OIDCLogin is a login that has begun. The browser keeps it in a cookie until it comes back; nothing is kept here.
+type OIDCLogin struct {
+	State    string    `json:"s"`
+	Nonce    string    `json:"n"`
+	Verifier string    `json:"v"` // of PKCE
+	Next     string    `json:"x"` // where the person wanted to go
+	Expires  time.Time `json:"e"`
+}
+
+// OIDCAnswer is what the browser brings back from the provider.
+type OIDCAnswer struct{ State, Code, Issuer, Error string }
+
+// provider is an identity provider. Its discovery document is read at the first login, so that we start without it.
+type provider struct {
+	settings OIDCSettings
+	client   *http.Client
+	busy     chan struct{}
+
+	// mu guards found, and is held while the discovery document is read so that it is read once.
+	mu    sync.Mutex
+	found *discovered
+}
+
+type discovered struct {
+	provider *oidc.Provider
+	verifier *oidc.IDTokenVerifier
+	oauth    oauth2.Config
+}
+
+// newProvider checks the settings; nil without an issuer.
+func newProvider(s OIDCSettings) (*provider, error) {
+	if s.Issuer == "" {
+		return nil, nil
+	}
+	issuer, err := url.Parse(s.Issuer)
+	switch {
+	case err != nil || !secureURL(issuer):
+		return nil, errors.New("oidc: issuer must be an https address")
+	case s.ClientID == "":
+		return nil, errors.New("oidc: client_id is required")
+	case len(s.Roles) == 0 && s.DefaultRole == "":
+		return nil, errors.New("oidc: roles or default_role is required, or nobody could do anything")
+	}
+	if redirect, err := url.Parse(s.RedirectURL); err != nil || !secureURL(redirect) {
+		return nil, errors.New("oidc: redirect_url must be an https address")
+	}
+	if s.RolesClaim == "" {
+		s.RolesClaim = DefaultOIDCClaim
+	}
+	if s.Name == "" {
+		s.Name = "Single sign-on"
+	}
+	return &provider{settings: s, busy: make(chan struct{}, oidcConcurrency), client: &http.Client{
+		Timeout: oidcTimeout, Transport: boundedTransport{http.DefaultTransport},
+		// The addresses are pinned: a redirect would hand codes and secrets to another host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// secureURL allows plain http only to the same machine.
+func secureURL(u *url.URL) bool {
+	return u.Host != "" && u.User == nil && (u.Scheme == "https" || isLoopback(u))
+}
+
+// boundedTransport bounds every answer of the provider.
+type boundedTransport struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxOIDCBody), resp.Body}
+	}
+	return resp, err
+}
+
+// keep takes over what an equal provider has found already.
+func (p *provider) keep(before *provider) *provider {
+	if p != nil && before != nil && reflect.DeepEqual(p.settings, before.settings) {
+		return before
+	}
+	return p
+}
+
+// discover reads the provider's document, until that has worked once.
+func (p *provider) discover(ctx context.Context) (*discovered, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found != nil {
+		return p.found, nil
+	}
+	// One impatient browser must not keep the document from everybody else; the client has a deadline of its own.
+	ctx = oidc.ClientContext(context.WithoutCancel(ctx), p.client)
+	found, err := oidc.NewProvider(ctx, p.settings.Issuer)
+	if err != nil {
+		return nil, oidcFault(OIDCUnreachable, "The identity provider cannot be asked", err)
+	}
+	var doc struct {
+		Methods []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	if err := found.Claims(&doc); err != nil {
+		return nil, oidcFault(OIDCUnreachable, "The identity provider cannot be asked", err)
+	}
+	endpoint := found.Endpoint()
+	for _, address := range []string{endpoint.AuthURL, endpoint.TokenURL} {
+		if u, err := url.Parse(address); err != nil || !secureURL(u) {
+			return nil, oidcFault(OIDCUnreachable, "The identity provider cannot be asked", errors.New("an endpoint of the provider is no https address"))
+		}
+	}
+	endpoint.AuthStyle = oauth2.AuthStyleInHeader // the default of OpenID Connect; trying both would spend the code
+	if p.settings.ClientSecret == "" || (slices.Contains(doc.Methods, "client_secret_post") && !slices.Contains(doc.Methods, "client_secret_basic")) {
+		endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	scopes := p.settings.Scopes
+	if scopes == nil {
+		scopes = []string{"email", "profile"}
+	}
+	p.found = &discovered{
+		provider: found,
+		// The algorithms are ours, not the token's or the provider's: public keys only.
+		verifier: found.Verifier(&oidc.Config{ClientID: p.settings.ClientID, SupportedSigningAlgs: []string{
+			oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
+		}}),
+		oauth: oauth2.Config{
+			ClientID: p.settings.ClientID, ClientSecret: p.settings.ClientSecret, RedirectURL: p.settings.RedirectURL, Endpoint: endpoint,
+			Scopes: append([]string{oidc.ScopeOpenID}, scopes...),
+		},
+	}
+	return p.found, nil
+}
+
+// OIDC returns the name of the identity provider; ok is false when none is configured.
+func (a *Authenticator) OIDC() (name string, ok bool) {
+	p := a.oidc.Load()
+	if p == nil {
+		return "", false
+	}
+	return p.settings.Name, true
+}
+
+// BeginOIDC returns the address at the provider to send a browser to, and what the browser has to bring back. Errors are *OIDCFault.
+func (a *Authenticator) BeginOIDC(ctx context.Context, next string) (address string, login OIDCLogin, err error) {
+	p := a.oidc.Load()
+	if p == nil {
+		return "", OIDCLogin{}, oidcFault(OIDCOff, "No identity provider is configured", nil)
+	}
+	d, err := p.discover(ctx)
+	if err != nil {
+		return "", OIDCLogin{}, err
+	}
+	login = OIDCLogin{
+		State: rand.Text() + rand.Text(), Nonce: rand.Text() + rand.Text(), Verifier: oauth2.GenerateVerifier(), Next: next,
+		Expires: time.Now().Add(OIDCLoginTTL).UTC().Truncate(time.Second),
+	}
+	return d.oauth.AuthCodeURL(login.State, oidc.Nonce(login.Nonce), oauth2.S256ChallengeOption(login.Verifier)), login, nil
+}
+
+// FinishOIDC checks what a browser brought back and returns who it is. Errors are *OIDCFault or ErrHashingBusy.
+func (a *Authenticator) FinishOIDC(ctx context.Context, login OIDCLogin, answer OIDCAnswer) (Principal, error) {
+	p := a.oidc.Load()
+	switch {
+	case p == nil:
+		return Principal{}, oidcFault(OIDCOff, "No identity provider is configured", nil)
+	case login.State == "" || subtle.ConstantTimeCompare([]byte(login.State), []byte(answer.State)) != 1 || !time.Now().Before(login.Expires):
+		return Principal{}, oidcFault(OIDCExpired, "This sign-in has expired or was begun in another browser; begin again", nil)
+	case answer.Issuer != "" && answer.Issuer != p.settings.Issuer: // RFC 9207
+		return Principal{}, oidcFault(OIDCInvalid, "The answer is of another identity provider", nil)
+	case answer.Error != "":
+		return Principal{}, oidcFault(OIDCRefused, "The identity provider refused the sign-in", errors.New(answer.Error))
+	case answer.Code == "":
+		return Principal{}, oidcFault(OIDCInvalid, "The answer of the identity provider has no code", nil)
+	}
+	select {
+	case p.busy <- struct{}{}:
+		defer func() { <-p.busy }()
+	default:
+		return Principal{}, ErrHashingBusy
+	}
+	id, err := p.redeem(ctx, login, answer.Code)
+	if err != nil {
+		return Principal{}, err
+	}
+	who, ok := p.principal(id)
+	if !ok {
+		return Principal{ID: OIDCPrefix + id.Subject, Email: id.Email}, oidcFault(OIDCNoRole, "This account has no role in redis-medic; ask an administrator for one", nil)
+	}
+	return who, nil
+}
+
+// vouched is what the provider said of a person. It is kept with the session, so that a change of the mapping counts at once.
+type vouched struct {
+	Issuer  string   `json:"iss"`
+	Subject string   `json:"sub"`
+	Email   string   `json:"email,omitempty"`
+	Groups  []string `json:"groups,omitempty"`
+}
+
+// redeem exchanges the code and checks the ID token.
+func (p *provider) redeem(ctx context.Context, login OIDCLogin, code string) (vouched, error) {
+	d, err := p.discover(ctx)
+	if err != nil {
+		return vouched{}, err
+	}
+	ctx = oidc.ClientContext(ctx, p.client)
+	invalid := func(cause error) error {
+		return oidcFault(OIDCInvalid, "The answer of the identity provider is not valid", cause)
+	}
+	token, err := d.oauth.Exchange(ctx, code, oauth2.VerifierOption(login.Verifier))
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		// Its own text repeats the whole answer, which may have secrets in it.
+		return vouched{}, oidcFault(OIDCRefused, "The identity provider refused the sign-in", fmt.Errorf("token endpoint: %s", refused.ErrorCode))
+	}
+	if err != nil {
+		return vouched{}, oidcFault(OIDCUnreachable, "The identity provider cannot be asked", err)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" || len(raw) > maxIDToken {
+		return vouched{}, invalid(errors.New("no id token of usable size"))
+	}
+	checked, err := d.verifier.Verify(ctx, raw)
+	if err != nil {
+		return vouched{}, invalid(err)
+	}
+	if subtle.ConstantTimeCompare([]byte(checked.Nonce), []byte(login.Nonce)) != 1 {
+		return vouched{}, invalid(errors.New("the nonce is not the one of this login"))
+	}
+	if checked.AccessTokenHash != "" {
+		if err := checked.VerifyAccessToken(token.AccessToken); err != nil {
+			return vouched{}, invalid(err)
+		}
+	}
+	claims := map[string]any{}
+	if err := checked.Claims(&claims); err != nil {
+		return vouched{}, invalid(err)
+	}
+	if azp, named := claims["azp"].(string); named && azp != p.settings.ClientID {
+		return vouched{}, invalid(errors.New("the id token is for another client"))
+	}
+	if _, there := claimAt(claims, p.settings.RolesClaim); !there && d.provider.UserInfoEndpoint() != "" {
+		if claims, err = p.userInfo(ctx, d, token, checked.Subject, claims); err != nil {
+			return vouched{}, err
+		}
+	}
+	return p.read(claims, checked.Subject)
+}
+
+// userInfo asks for the claims that are not in the ID token.
+func (p *provider) userInfo(ctx context.Context, d *discovered, token *oauth2.Token, subject string, claims map[string]any) (map[string]any, error) {
+	info, err := d.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return nil, oidcFault(OIDCUnreachable, "The identity provider cannot be asked", errors.New("the userinfo endpoint gave no usable answer"))
+	}
+	more := map[string]any{}
+	if err := info.Claims(&more); err != nil || info.Subject != subject {
+		return nil, oidcFault(OIDCInvalid, "The answer of the identity provider is not valid", errors.New("userinfo is of somebody else"))
+	}
+	for name, value := range claims { // what is signed counts first
+		more[name] = value
+	}
+	return more, nil
+}
+
+// read takes what we need out of the claims.
+func (p *provider) read(claims map[string]any, subject string) (vouched, error) {
+	v := vouched{Issuer: p.settings.Issuer, Subject: subject}
+	plain := func(s string, limit int) bool {
+		return s != "" && len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	}
+	if !plain(subject, maxOIDCSubject) {
+		return vouched{}, oidcFault(OIDCInvalid, "The answer of the identity provider is not valid", errors.New("the subject is not 1 to 255 visible characters"))
+	}
+	email, _ := claims["email"].(string)
+	if verified, said := claims["email_verified"].(bool); plain(email, 254) && (verified || !said) {
+		v.Email = email
+	}
+	value, _ := claimAt(claims, p.settings.RolesClaim)
+	switch value := value.(type) {
+	case string:
+		v.Groups = []string{value}
+	case []any:
+		for _, one := range value {
+			if group, ok := one.(string); ok && len(group) <= maxOIDCGroup && len(v.Groups) < maxOIDCGroups {
+				v.Groups = append(v.Groups, group)
+			}
+		}
+	}
+	return v, nil
+}
+
+// claimAt follows a dotted path. A claim whose very name has dots, as those of some providers are addresses, is found first.
+func claimAt(claims map[string]any, path string) (any, bool) {
+	if v, ok := claims[path]; ok {
+		return v, true
+	}
+	head, rest, nested := strings.Cut(path, ".")
+	inner, ok := claims[head].(map[string]any)
+	if !nested || !ok {
+		return nil, false
+	}
+	return claimAt(inner, rest)
+}
+
+// principal maps groups to a role; ok is false for who has none.
+func (p *provider) principal(v vouched) (Principal, bool) {
+	role := p.settings.DefaultRole
+	for _, candidate := range slices.Backward([]string{"admin", "operator", "viewer"}) {
+		if slices.ContainsFunc(p.settings.Roles[candidate], func(g string) bool { return slices.Contains(v.Groups, g) }) {
+			role = candidate
+		}
+	}
+	raw, err := json.Marshal(v)
+	if role == "" || err != nil {
+		return Principal{}, false
+	}
+	return Principal{
+		ID: OIDCPrefix + v.Subject, Email: v.Email, Role: role, Method: MethodNone,
+		stamp: shortDigest("oidc", v.Issuer, v.Subject), identity: string(raw),
+	}, true
+}
+
+// vouchedFor returns the principal of a session that an identity provider vouched for, with the role of now.
+func (a *Authenticator) vouchedFor(identity string) (Principal, bool) {
+	var v vouched
+	p := a.oidc.Load()
+	if p == nil || json.Unmarshal([]byte(identity), &v) != nil || v.Issuer != p.settings.Issuer {
+		return Principal{}, false
+	}
+	return p.principal(v)
+}
