@@ -37,6 +37,13 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		return strings.Replace(s, "controlapi:\n", `controlapi:
   users: [{id: u1, email: u1@example.org, role: admin, password_hash_file: hash}, {id: u2, email: u2@example.org, role: admin, password_hash: "$2a$12$x"}]
   service_accounts: [{name: backend, role: operator, token_file: jwt}]
+  oidc:
+    issuer: https://id.example
+    client_id: redis-medic
+    client_secret_file: jwt
+    redirect_url: https://medic.example/api/auth/oidc/callback
+    roles: {admin: [a], operator: [o], viewer: [v]}
+    default_role: viewer
 `, 1)
 	})
 	for name, content := range map[string]string{"hash": "$2a$12$y", "other": strings.Repeat("z", 40)} {

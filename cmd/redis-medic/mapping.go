@@ -205,6 +205,7 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 	o := controlapi.Options{
 		Listen: c.Listen, WebConfigFile: c.WebConfigFile,
 		JWT:         authn.JWTSettings{Issuer: c.JWT.Issuer, Audience: c.JWT.Audience, HMACSecret: secrets.JWTHMAC.Bytes(), JWKSURL: c.JWT.JWKSURL},
+		OIDC:        oidcOf(c.OIDC, secrets),
 		SessionIdle: c.Session.Idle, SessionMax: c.Session.Max,
 		Permissions: map[rbac.Permission][]rbac.Role{},
 		Cache:       controlapi.CacheSettings{Enabled: tree.Cache.Enabled, TTL: tree.Cache.TTL, InvalidateOnOperation: tree.Cache.InvalidateOnOperation},
@@ -252,4 +253,21 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 		o.TrustedProxies = append(o.TrustedProxies, prefix)
 	}
 	return o, nil
+}
+
+// oidcOf is the identity provider as the control API wants it.
+func oidcOf(o config.OIDC, secrets *config.Secrets) authn.OIDCSettings {
+	if o.Issuer == "" {
+		return authn.OIDCSettings{}
+	}
+	roles := map[string][]string{}
+	for role, groups := range map[string][]string{"admin": o.Roles.Admin, "operator": o.Roles.Operator, "viewer": o.Roles.Viewer} {
+		if len(groups) > 0 {
+			roles[role] = groups
+		}
+	}
+	return authn.OIDCSettings{
+		Name: o.Name, Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secrets.OIDCClient.Text(), RedirectURL: o.RedirectURL, Scopes: o.Scopes,
+		RolesClaim: o.RolesClaim, Roles: roles, DefaultRole: o.DefaultRole,
+	}
 }

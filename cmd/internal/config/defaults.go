@@ -108,6 +108,7 @@ func defaultFile() file {
 		},
 		ControlAPI: ControlAPI{
 			Listen: ":8001", JWT: JWT{Issuer: "redis-medic", Audience: "redis-medic"},
+			OIDC:       OIDC{Name: "Single sign-on", Scopes: []string{"email", "profile"}, RolesClaim: "groups"},
 			RateLimits: RateLimits{Start: 10, Stop: 5, Restart: 10, Logs: 20},
 			Session:    Session{Idle: 30 * time.Minute, Max: 12 * time.Hour},
 		},

@@ -107,6 +107,7 @@ type ControlAPI struct {
 	// TLS and basic auth of the listener, in Prometheus's web configuration format.
 	WebConfigFile   string           `key:"web_config_file" file:"read"`
 	JWT             JWT              `key:"jwt"`
+	OIDC            OIDC             `key:"oidc"`
 	Users           []User           `key:"users"`
 	ServiceAccounts []ServiceAccount `key:"service_accounts"`
 	// Networks whose X-Forwarded-For is believed, in CIDR form.
@@ -133,6 +134,37 @@ type JWT struct {
 
 // On reports whether tokens are accepted.
 func (j JWT) On() bool { return j.HMACSecretFile != "" || j.PublicKeyFile != "" || j.JWKSURL != "" }
+
+// OIDC is an OpenID Connect provider at which people sign in to the panel, beside or instead of users; none: passwords only.
+type OIDC struct {
+	// The provider's address, exactly as its discovery document says; https.
+	Issuer string `key:"issuer" check:"url"`
+	// The id under which redis-medic is registered there.
+	ClientID string `key:"client_id"`
+	// File with the client's secret; empty: a public client.
+	ClientSecretFile string `key:"client_secret_file" file:"secret"`
+	// The panel's address as browsers see it, with /api/auth/oidc/callback; registered at the provider.
+	RedirectURL string `key:"redirect_url" check:"url"`
+	// What the sign-in page calls the provider.
+	Name string `key:"name"`
+	// What is asked for beside openid.
+	Scopes []string `key:"scopes"`
+	// The claim with the groups of a user; realm_access.roles for one inside another.
+	RolesClaim string    `key:"roles_claim"`
+	Roles      OIDCRoles `key:"roles"`
+	// The role of users in none of the groups; empty: they are refused.
+	DefaultRole string `key:"default_role" oneof:"operator|viewer"`
+}
+
+// OIDCRoles are the groups of each role. Who is in groups of several has the mightiest.
+type OIDCRoles struct {
+	// Groups of the role admin.
+	Admin []string `key:"admin"`
+	// Groups of the role operator.
+	Operator []string `key:"operator"`
+	// Groups of the role viewer.
+	Viewer []string `key:"viewer"`
+}
 
 // User may sign in to the panel.
 type User struct {

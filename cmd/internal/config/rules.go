@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 func (d *decoder) checkProcess(f file) {
 	d.checkTLS(f.Redis.TLS, "redis.tls")
 	d.checkJWT(f.ControlAPI.JWT)
+	d.checkOIDC(f.ControlAPI.OIDC)
 	d.checkUsers(f.ControlAPI)
 	if f.Remediator.Alertmanager.URL == "" && f.Remediator.Alertmanager.CredentialsFile != "" {
 		d.faultAt("remediator.alertmanager.credentials_file", "has no effect without remediator.alertmanager.url; set that too")
@@ -56,6 +59,37 @@ func (d *decoder) checkJWT(j JWT) {
 	if sources > 0 && (j.Issuer == "" || j.Audience == "") {
 		d.faultAt("controlapi.jwt", "issuer and audience must not be empty; name who makes the tokens and for whom")
 	}
+}
+
+// oidcCallback is where the control API takes a browser back from the identity provider.
+const oidcCallback = "/api/auth/oidc/callback"
+
+func (d *decoder) checkOIDC(o OIDC) {
+	const at = "controlapi.oidc"
+	if !d.has(at) {
+		return
+	}
+	for _, need := range []struct{ key, value string }{{"issuer", o.Issuer}, {"client_id", o.ClientID}, {"redirect_url", o.RedirectURL}} {
+		if need.value == "" {
+			d.faultAt(at, "has no %s; the provider's page about its clients says which", need.key)
+		}
+	}
+	for _, address := range []struct{ key, value string }{{"issuer", o.Issuer}, {"redirect_url", o.RedirectURL}} {
+		if u, err := url.Parse(address.value); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+			d.faultAt(at+"."+address.key, "must be an https address; codes and tokens travel there")
+		}
+	}
+	if o.RedirectURL != "" && !strings.HasSuffix(o.RedirectURL, oidcCallback) {
+		d.faultAt(at+".redirect_url", "must end in %s; that is where the control API waits for browsers", oidcCallback)
+	}
+	if len(o.Roles.Admin)+len(o.Roles.Operator)+len(o.Roles.Viewer) == 0 && o.DefaultRole == "" {
+		d.faultAt(at, "has neither roles nor default_role, so nobody could sign in; name the groups of each role")
+	}
+}
+
+func loopback(name string) bool {
+	ip, err := netip.ParseAddr(name)
+	return name == "localhost" || (err == nil && ip.IsLoopback())
 }
 
 func (d *decoder) checkUsers(c ControlAPI) {
@@ -189,8 +223,8 @@ func warnings(c *Config) []string {
 			out = append(out, fmt.Sprintf("controlapi.users[%d].password_hash is only the beginning of a hash: %s cannot sign in with a password", i, u.ID))
 		}
 	}
-	if !c.ControlAPI.JWT.On() && len(c.ControlAPI.Users) == 0 && len(c.ControlAPI.ServiceAccounts) == 0 {
-		out = append(out, "controlapi has no jwt, users or service_accounts: nobody can sign in")
+	if !c.ControlAPI.JWT.On() && c.ControlAPI.OIDC.Issuer == "" && len(c.ControlAPI.Users) == 0 && len(c.ControlAPI.ServiceAccounts) == 0 {
+		out = append(out, "controlapi has no jwt, oidc, users or service_accounts: nobody can sign in")
 	}
 	if c.Remediator.Alertmanager.URL == "" {
 		out = append(out, "remediator.alertmanager.url is not set: no reconciliation, no alerts about recoveries, no silences")

@@ -38,6 +38,7 @@ type Secrets struct {
 	Alertmanager    Secret
 	JWTHMAC         Secret
 	PostgresDSN     Secret
+	OIDCClient      Secret
 	PasswordHashes  map[string]Secret // by user id
 	ServiceAccounts map[string]Secret // by name
 }
@@ -55,6 +56,7 @@ func LoadSecrets(c *Config) (*Secrets, error) {
 	s.Alertmanager = r.read("remediator.alertmanager.credentials_file", c.Remediator.Alertmanager.CredentialsFile, 1)
 	s.JWTHMAC = r.read("controlapi.jwt.hmac_secret_file", c.ControlAPI.JWT.HMACSecretFile, minSecret)
 	s.PostgresDSN = r.read("storage.postgres.dsn_file", c.Storage.Postgres.DSNFile, 1)
+	s.OIDCClient = r.read("controlapi.oidc.client_secret_file", c.ControlAPI.OIDC.ClientSecretFile, 1)
 	for _, u := range c.ControlAPI.Users {
 		if u.PasswordHashFile == "" {
 			s.PasswordHashes[u.ID] = Secret{[]byte(u.PasswordHash.Reveal())}

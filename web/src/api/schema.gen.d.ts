@@ -520,6 +520,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How one may sign in */
+        get: operations["providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/oidc/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sign in at the identity provider
+         * @description For a browser: a link, not a request of a script. Leads to the identity provider, from there to the callback, and then to
+         *     `next` with a session. Whoever asks for HTML and fails is led to `/signin?error=<code>`; others get the problem. The codes
+         *     are `oidc_off`, `oidc_unreachable`, `oidc_expired`, `oidc_refused`, `oidc_invalid` and `oidc_no_role`.
+         */
+        get: operations["oidcLogin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the identity provider sends the browser back to
+         * @description Needs the cookie of the browser that began. It sets the session cookie.
+         */
+        get: operations["oidcCallback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/me": {
         parameters: {
             query?: never;
@@ -1063,6 +1122,17 @@ export interface components {
             expires_at: components["schemas"]["Time"] | null;
             /** @enum {unknown} */
             auth_method: "jwt" | "session" | "service_account" | "ticket" | "none";
+        };
+        Providers: {
+            /** @description With a password of the configuration */
+            password: boolean;
+            /** @description At an identity provider */
+            oidc: null | {
+                /** @example Single sign-on */
+                name: string;
+                /** @example /api/auth/oidc/login */
+                login_url: string;
+            };
         };
         Problem: {
             type: string;
@@ -1970,6 +2040,78 @@ export interface operations {
                         expires_at: components["schemas"]["Time"];
                     };
                 };
+            };
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    providers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ways */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Providers"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    oidcLogin: {
+        parameters: {
+            query?: {
+                /** @description A path of the panel to go to afterwards */
+                next?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on there */
+            303: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    oidcCallback: {
+        parameters: {
+            query?: {
+                state?: string;
+                code?: string;
+                /** @description The issuer (RFC 9207) */
+                iss?: string;
+                error?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on there */
+            303: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Problem"];
