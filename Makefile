@@ -109,8 +109,8 @@ cover: ## statement coverage; fails below 90 % in exporter, remediator, controla
 	done
 
 .PHONY: bench
-bench: ## print the benchmark table
-	@go test -run '^$$' -bench . -benchmem ./exporter/... ./remediator/... ./controlapi/...
+bench: ## print the table of benchmarks and their targets, and write it to bench.txt; STRICT=1 fails when one is missed
+	@go run ./deploy/bench $(if $(STRICT),-strict)
 
 # ---- a real Redis host, and the demo -------------------------------------------------------------------------------------
 

@@ -24,9 +24,12 @@ var layers = map[string][]string{
 	"dashboards":      {"exporter/metric"},
 	"remediator":      {"exporter/health", "exporter/metric"},
 	"controlapi":      {"remediator", "exporter/health", "exporter/metric", "web"},
-	"web":             {},
-	"cmd":             {"exporter", "remediator", "controlapi", "web", "deploy/host", "deploy/alertmanager"},
-	"deploy":          {"exporter", "remediator", "controlapi", "alerts", "dashboards", "cmd", "web"},
+	// What applications import: nothing of ours.
+	"controlapi/degradation": {},
+
+	"web":    {},
+	"cmd":    {"exporter", "remediator", "controlapi", "web", "deploy/host", "deploy/alertmanager"},
+	"deploy": {"exporter", "remediator", "controlapi", "alerts", "dashboards", "cmd", "web"},
 }
 
 // testsMay is what tests may import besides: the shipped files and real hosts.

@@ -133,7 +133,7 @@ func startOurs(b *testing.B, redis string) child {
 func startTheirs(b *testing.B, redis string) child {
 	b.Helper()
 	listen := freeAddr(b)
-	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(peer(b), "-redis.addr", "redis://"+redis, "-web.listen-address", listen, "-log-level", "error"))
+	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(peer(b), "-redis.addr", "redis://"+redis, "-web.listen-address", listen))
 }
 
 // TestMain turns the test binary into an exporter where a benchmark asks for one.
