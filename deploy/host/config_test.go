@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 )
 
 const (
@@ -42,7 +43,7 @@ func snapshot(t *testing.T, h *lab.Host) {
 }
 
 func TestLastKnownGoodConfiguration(t *testing.T) {
-	h := boot(t, lab.Options{Gate: true, Instances: []lab.Instance{{Name: "sessions", Port: 6380}}})
+	h := labtest.Up(t, lab.Options{Gate: true, Instances: []lab.Instance{{Name: "sessions", Port: 6380}}})
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *lab.Host)
@@ -243,7 +244,7 @@ func checkRejected(t *testing.T, h *lab.Host) {
 
 // The timer keeps a file by itself, within its sandbox.
 func TestSnapshotTimer(t *testing.T) {
-	h := boot(t, lab.Options{Gate: true, SnapshotTimer: true})
+	h := labtest.Up(t, lab.Options{Gate: true, SnapshotTimer: true})
 	expect(t, "timer", mustExec(t, h, "systemctl is-active redis-medic-config.timer; systemctl is-enabled redis-medic-config.timer"), "active\nenabled")
 	expect(t, "service", mustExec(t, h, "systemctl start redis-medic-config.service; systemctl show --value -p Result redis-medic-config.service"), "success")
 	mustExec(t, h, "sed -i 's/ snapshot / snapshot-now /' /etc/systemd/system/redis-medic-config.service; systemctl daemon-reload; systemctl start redis-medic-config.service")

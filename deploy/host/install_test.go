@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 )
 
 // runInstaller runs install.sh on the host with more arguments and returns what it printed and whether it succeeded.
@@ -25,7 +26,7 @@ for f in etc/sudoers.d/redis-medic etc/redis-medic/gate.conf etc/redis-medic/hos
 done`
 
 func TestInstaller(t *testing.T) {
-	h := boot(t, lab.Options{Gate: true, ForbidKill: true})
+	h := labtest.Up(t, lab.Options{Gate: true, ForbidKill: true})
 	const key = "--key /opt/redis-medic-host/key.pub"
 
 	t.Run("a second run changes nothing", func(t *testing.T) {
@@ -138,7 +139,7 @@ useradd --shell /usr/sbin/nologin noshell`)
 
 // The host that the architecture document describes, set up by hand, lets the account do what the document lists.
 func TestDocumentSudoers(t *testing.T) {
-	h := boot(t, lab.Options{DocumentSudoers: true})
+	h := labtest.Up(t, lab.Options{DocumentSudoers: true})
 	client := dial(t, h)
 	for _, command := range []string{
 		"sudo -n systemctl stop redis-server", "sudo -n systemctl start redis-server", "sudo -n systemctl restart redis-server",

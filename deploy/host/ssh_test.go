@@ -14,28 +14,8 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 )
-
-// boot starts a real host; it is skipped only without root.
-func boot(t *testing.T, opts lab.Options) *lab.Host {
-	t.Helper()
-	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
-		t.Skip("needs root: the lab boots real hosts in network namespaces")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	opts.Log = os.Stderr
-	h, err := lab.Up(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Down(); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
-}
 
 // dial signs in with the lab's key.
 func dial(t *testing.T, h *lab.Host) *ssh.Client {
@@ -95,7 +75,7 @@ func mustExec(t *testing.T, h *lab.Host, script string) string {
 }
 
 func TestGateOverSSH(t *testing.T) {
-	h := boot(t, lab.Options{Gate: true})
+	h := labtest.Up(t, lab.Options{Gate: true})
 	client := dial(t, h)
 
 	for _, request := range malicious {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 )
 
 // childVariable makes TestChildProcess boot a host, print its name and folder, and end or stay: another process to end in bad ways.
@@ -38,33 +39,19 @@ func TestChildProcess(t *testing.T) {
 	}
 }
 
-// needLab skips a test only where the lab cannot run at all: without root. A missing package is a failure.
-func needLab(t *testing.T) {
-	t.Helper()
-	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
-		t.Skip("needs root: the lab boots real hosts in network namespaces")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // up boots a host that ends with the test, and checks that it leaves nothing.
 func up(t *testing.T, opts lab.Options) *lab.Host {
 	t.Helper()
-	needLab(t)
-	opts.Log = os.Stderr
-	h, err := lab.Up(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Down(); err != nil {
-			t.Error(err)
+	var h *lab.Host
+	t.Cleanup(func() { // after the host's own end
+		if h == nil {
+			return
 		}
 		if left := leftovers(t, h.Name, h.Dir); left != "" {
 			t.Errorf("Down left %s", left)
 		}
 	})
+	h = labtest.Up(t, opts)
 	return h
 }
 
@@ -194,7 +181,7 @@ func (c *cancelAt) Write(p []byte) (int, error) {
 }
 
 func TestUpThatIsCutOffLeavesNothing(t *testing.T) {
-	needLab(t)
+	labtest.Need(t)
 	for _, delay := range []time.Duration{0, 30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second} {
 		t.Run(delay.String(), func(t *testing.T) {
 			tmp := t.TempDir()
@@ -263,7 +250,7 @@ func child(t *testing.T, mode string) (cmd *exec.Cmd, name, dir string) {
 }
 
 func TestAKilledProcessLeavesNothing(t *testing.T) {
-	needLab(t)
+	labtest.Need(t)
 	cmd, name, dir := child(t, "stay")
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -282,7 +269,7 @@ func TestAKilledProcessLeavesNothing(t *testing.T) {
 }
 
 func TestSweepRemovesWhatDeadProcessesLeft(t *testing.T) {
-	needLab(t)
+	labtest.Need(t)
 	cmd, name, dir := child(t, "stay")
 	if err := lab.Sweep(); err != nil {
 		t.Fatal(err)
@@ -315,7 +302,7 @@ func TestSweepRemovesWhatDeadProcessesLeft(t *testing.T) {
 }
 
 func TestAKeptHostOutlivesItsProcess(t *testing.T) {
-	needLab(t)
+	labtest.Need(t)
 	cmd, name, dir := child(t, "keep")
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)

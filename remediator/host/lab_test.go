@@ -3,7 +3,6 @@ package host_test
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,33 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/remediator/host"
 )
-
-// labHost boots a real host that ends with the test.
-func labHost(t *testing.T, opts lab.Options) *lab.Host {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("boots a real host")
-	}
-	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
-		t.Skip("needs root: the lab boots real hosts in network namespaces")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	opts.Log = os.Stderr
-	h, err := lab.Up(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.Down(); err != nil {
-			t.Error(err)
-		}
-	})
-	return h
-}
 
 // labFleet returns a fleet of the host's stock Redis, with short deadlines so that the faults do not take long.
 func labFleet(t *testing.T, h *lab.Host, change ...func(*host.ClientOptions)) *host.Fleet {
@@ -113,7 +89,7 @@ func TestLabDocument(t *testing.T) { labSuite(t, lab.Options{DocumentSudoers: tr
 
 // labSuite runs everything that must work, and every fault that must be classified, on one kind of host.
 func labSuite(t *testing.T, opts lab.Options) {
-	h := labHost(t, opts)
+	h := labtest.Up(t, opts)
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *lab.Host)

@@ -14,26 +14,14 @@ import (
 	"time"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 	"github.com/redis-medic/redis-medic/deploy/lab/stack"
 )
 
 // up boots a host and a stack that end with the test.
 func up(t *testing.T, opts stack.Options) (*lab.Host, *stack.Stack) {
 	t.Helper()
-	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
-		t.Skip("needs root: the lab boots real hosts in network namespaces")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	host, err := lab.Up(t.Context(), lab.Options{Gate: true, Log: os.Stderr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := host.Down(); err != nil {
-			t.Error(err)
-		}
-	})
+	host := labtest.Up(t, lab.Options{Gate: true})
 	opts.Host, opts.Binary, opts.Log = host, binary(t), os.Stderr
 	s, err := stack.Up(t.Context(), opts)
 	if err != nil {

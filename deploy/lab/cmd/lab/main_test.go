@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/redis-medic/redis-medic/deploy/lab"
+	"github.com/redis-medic/redis-medic/deploy/lab/labtest"
 )
 
 // output runs a command line and returns what it wrote on standard output.
@@ -51,11 +52,7 @@ func TestFaultsAreListed(t *testing.T) {
 
 // A person's way through the command: up -keep, look, break, mend, down.
 func TestKeptHost(t *testing.T) {
-	if err := lab.Require(); errors.Is(err, lab.ErrNotRoot) {
-		t.Skip("needs root: the lab boots real hosts in network namespaces")
-	} else if err != nil {
-		t.Fatal(err)
-	}
+	labtest.Need(t)
 	out, err := output(t, "up", "-keep", "-gate", "-instances", "sessions:6380")
 	if err != nil {
 		t.Fatal(err)
@@ -100,9 +97,7 @@ func between(text, before, after string) string {
 }
 
 func TestUpEndsWithItsContext(t *testing.T) {
-	if lab.Require() != nil {
-		t.Skip("needs root: the lab boots real hosts in network namespaces")
-	}
+	labtest.Need(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
