@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -197,5 +198,27 @@ func TestExecReportsAndEnds(t *testing.T) {
 	}
 	if out, err := h.Exec(t.Context(), "echo "+`"it's \$5"`); err != nil || out != "it's $5" {
 		t.Errorf("%q (%v)", out, err)
+	}
+}
+
+// A child of sshd that ends while its parent is stopped stays a zombie, which no SIGSTOP can stop.
+func TestSSHIsFrozenThoughAChildIsAZombie(t *testing.T) {
+	h := up(t, lab.Options{})
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.SSHAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 4)); err != nil { // the banner: the child is there
+		t.Fatal(err)
+	}
+	if _, err := h.Exec(t.Context(), "pkill -STOP -o -x sshd"); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if _, err := h.Exec(t.Context(), "until grep -qs '^State:.Z' /proc/$(pgrep -n -x sshd)/status; do sleep 0.1; done"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.FreezeSSH(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
