@@ -4,8 +4,11 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
+	"runtime/pprof"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/redis-medic/redis-medic/controlapi/authn"
 	"github.com/redis-medic/redis-medic/controlapi/rbac"
@@ -319,6 +322,45 @@ func TestRolesAndUsersChangeWhileTheProgramRuns(t *testing.T) {
 	}
 }
 
+// metricsText is what the API's metrics look like to Prometheus.
+func metricsText(t *testing.T, r *rig) string {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(r.Collectors()...)
+	families, err := reg.Gather()
+	if err != nil || len(families) == 0 {
+		t.Fatalf("%d families, %v", len(families), err)
+	}
+	var b strings.Builder
+	for _, f := range families {
+		b.WriteString(f.String())
+	}
+	return b.String()
+}
+
+// profiles are all profiles of the process in their most talkative form.
+func profiles(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, p := range pprof.Profiles() {
+		for _, detail := range []int{1, 2} {
+			if err := p.WriteTo(&b, detail); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return b.String()
+}
+
+func TestNoProfileIsServed(t *testing.T) {
+	r := newRig(t, nil)
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/vars", "/api/debug/pprof/", "/-/debug", "/metrics"} {
+		if a := r.do("GET", path, "", asAdmin); a.code == 200 && !strings.HasPrefix(string(a.raw), "<!doctype html>") {
+			t.Errorf("%s: %d %.80s", path, a.code, a.raw)
+		}
+	}
+}
+
 // TestNoSecretLeaves uses every kind of credential, right and wrong, and then looks for them wherever something is written.
 func TestNoSecretLeaves(t *testing.T) {
 	r := newRig(t, nil)
@@ -343,7 +385,9 @@ func TestNoSecretLeaves(t *testing.T) {
 	use("GET", "/ws/services/redis/status?token=canary-url", "")
 	use("GET", "/ws/services/redis/status?ticket="+ticket, "")
 	use("POST", "/api/auth/logout", "", withCookie(cookie))
-	for where, text := range map[string]string{"log": r.log.String(), "audit": auditText(t, r), "answers": out} {
+	for where, text := range map[string]string{
+		"log": r.log.String(), "audit": auditText(t, r), "answers": out, "metrics": metricsText(t, r), "profiles": profiles(t),
+	} {
 		for _, secret := range secrets {
 			if strings.Contains(text, secret) {
 				t.Errorf("the %s shows %q", where, secret)

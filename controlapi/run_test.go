@@ -22,6 +22,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/redis-medic/redis-medic/controlapi/authn"
 	"github.com/redis-medic/redis-medic/controlapi/rbac"
 	"github.com/redis-medic/redis-medic/remediator"
@@ -222,12 +224,15 @@ func TestSlowAndOversizedClients(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+// certificate writes a new self-signed certificate for 127.0.0.1 with its key and a web configuration into a folder, and returns the
+// certificate in PEM.
+func certificate(t *testing.T, dir string, serial int64) []byte {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -236,18 +241,65 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	write := func(name string, raw []byte) {
+	out := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, raw := range map[string][]byte{
+		"cert.pem": out, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: rawKey}),
+		"web.yml": []byte("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: rawKey}))
-	write("web.yml", []byte("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"))
+	return out
+}
+
+// TestANewCertificateIsTakenWithoutARestart: also the event stream over TLS that was open before goes on.
+func TestANewCertificateIsTakenWithoutARestart(t *testing.T) {
+	dir := t.TempDir()
+	certificate(t, dir, 1)
+	r := serveRig(t, func(o *Options) { o.WebConfigFile, o.WatchEvery = filepath.Join(dir, "web.yml"), time.Hour })
+	serial := func() int64 {
+		conn, err := tls.Dial("tcp", r.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate is looked at below
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	if got := serial(); got != 1 {
+		t.Fatalf("serial %d", got)
+	}
+	plainOld, err := tls.Dial("tcp", r.Addr().String(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}) //nolint:gosec // must be refused
+	if err == nil {
+		_ = plainOld.Close()
+		t.Error("TLS 1.1 is accepted")
+	}
+	stream, _, err := websocket.Dial(t.Context(), "wss://"+r.Addr().String()+streamPath, &websocket.DialOptions{
+		HTTPHeader: authHeader(viewToken),
+		HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, //nolint:gosec // as above
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.CloseNow() }()
+	certificate(t, dir, 2)
+	if got := serial(); got != 2 {
+		t.Errorf("serial %d after the change of the files", got)
+	}
+	r.Hub().Publish(remediator.Event{Type: remediator.EventService, Service: "redis", Event: "start"})
+	for {
+		if m := next(t, stream); m["type"] == "service_event" {
+			break
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	root := certificate(t, dir, 1)
 	r := serveRig(t, func(o *Options) { o.WebConfigFile = filepath.Join(dir, "web.yml") })
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	pool.AppendCertsFromPEM(root)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	defer client.CloseIdleConnections()
 	base := "https://" + r.Addr().String()
