@@ -103,6 +103,14 @@ func goldenUnit() health.UnitRead {
 	u := &r.Unit
 	u.NRestarts, u.StartLimitBurst, u.StartLimitInterval = 2, 5, 10*time.Second
 	u.ActiveEnter, u.InactiveEnter = time.Unix(1700000000, 0), time.Unix(1699999990, 0)
+	u.ActiveExit, u.InactiveExit = time.Unix(1699999980, 0), time.Unix(1699999995, 0)
+	u.Watchdog, u.WatchdogPing = 30*time.Second, time.Unix(1700000010, 0)
+	u.IP = &health.IPTraffic{InBytes: 1000, InPackets: 10, OutBytes: 2000, OutPackets: 20}
+	r.Manager = &health.Manager{
+		Version: "252.39-1~deb12u1", WatchdogDevice: "/dev/watchdog0", WatchdogRuntime: 20 * time.Second,
+		WatchdogPing: time.Unix(1700000005, 0), WatchdogUptime: 105 * time.Second,
+		Boot: []health.BootStage{{Name: "Kernel", At: time.Unix(1699999900, 0)}, {Name: "Finish", At: time.Unix(1699999910, 5e8), Monotonic: 10500 * time.Millisecond}},
+	}
 	u.MemoryBytes, u.CPUTime, u.Tasks, u.TasksMax = &memory, 3*time.Second, &tasks, &most
 	return r
 }

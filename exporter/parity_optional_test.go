@@ -77,3 +77,18 @@ func TestSideBySideWithAllFlags(t *testing.T) {
 	})
 	compareShapes(t, theirs, shapes(scrapePage(t, base+"/metrics")))
 }
+
+// TestEveryFamilyOfSystemdExporter leaves out what a Redis service cannot have: timers, sockets and the resolver.
+func TestEveryFamilyOfSystemdExporter(t *testing.T) {
+	t.Parallel()
+	_, base := runExporter(t, Options{Targets: []Target{target(startRedis(t))}, Units: &fakeUnits{read: goldenUnit()}})
+	until(t, "the unit is read", func() bool {
+		_, ok := scrapePage(t, base+"/metrics")["systemd_unit_state"]
+		return ok
+	})
+	theirs := map[string]shape{}
+	for _, f := range readList(t, "systemd_exporter-families.txt") {
+		theirs[f[0]] = shape{f[1], strings.TrimPrefix(f[2], "-")}
+	}
+	compareShapes(t, theirs, shapes(scrapePage(t, base+"/metrics")))
+}

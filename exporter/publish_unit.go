@@ -2,7 +2,9 @@ package exporter
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
 	"github.com/redis-medic/redis-medic/exporter/metric"
@@ -71,6 +73,22 @@ var (
 	famStartBurst    = familyOf(metric.ServiceStartLimitBurst)
 	famStartInterval = familyOf(metric.ServiceStartLimitSeconds)
 	famStatusClass   = familyOf(metric.ServiceStatus)
+	famActiveExit    = familyOf(metric.UnitActiveExit)
+	famInactiveExit  = familyOf(metric.UnitInactiveExit)
+	famWatchdog      = familyOf(metric.ServiceWatchdog)
+	famWatchdogPing  = familyOf(metric.ServiceWatchdogPing)
+	famIPInBytes     = familyOf(metric.ServiceIPInBytes)
+	famIPInPackets   = familyOf(metric.ServiceIPInPackets)
+	famIPOutBytes    = familyOf(metric.ServiceIPOutBytes)
+	famIPOutPackets  = familyOf(metric.ServiceIPOutPackets)
+
+	famVersion         = familyOf(metric.SystemdVersion)
+	famBootTime        = familyOf(metric.SystemdBootTime)
+	famBootMonotonic   = familyOf(metric.SystemdBootMonotonic)
+	famHardwareDog     = familyOf(metric.SystemdWatchdogEnabled)
+	famHardwareRuntime = familyOf(metric.SystemdWatchdogRuntime)
+	famHardwarePing    = familyOf(metric.SystemdWatchdogPing)
+	famHardwareUptime  = familyOf(metric.SystemdWatchdogMonotonic)
 )
 
 // publishUnit adds what systemd last said. While it cannot be asked there is no state at all: unknown is not inactive, and "runs" from
@@ -99,18 +117,54 @@ func publishUnit(p *page, s health.Samples, t health.Thresholds) {
 		start = unixSeconds(u.ActiveEnter)
 	}
 	p.gauge(famUnitStart, start, u.Name, kind)
-	if !u.ActiveEnter.IsZero() {
-		p.gauge(famActiveEnter, unixSeconds(u.ActiveEnter), u.Name, kind)
-	}
-	if !u.InactiveEnter.IsZero() {
-		p.gauge(famInactiveEnter, unixSeconds(u.InactiveEnter), u.Name, kind)
-	}
+	moment(p, famActiveEnter, u.ActiveEnter, u.Name, kind)
+	moment(p, famInactiveEnter, u.InactiveEnter, u.Name, kind)
+	moment(p, famActiveExit, u.ActiveExit, u.Name, kind)
+	moment(p, famInactiveExit, u.InactiveExit, u.Name, kind)
 	p.flag(famJob, u.JobID != 0, u.Name, kind)
 	p.counter(famRestarts, float64(u.NRestarts), u.Name)
 	p.gauge(famExitCode, float64(u.ExecMainCode), u.Name)
 	p.gauge(famExitStatus, float64(u.ExecMainStatus), u.Name)
 	p.flag(famStartLimit, u.StartLimited(), u.Name)
+	if u.Watchdog > 0 {
+		p.gauge(famWatchdog, u.Watchdog.Seconds(), u.Name)
+		moment(p, famWatchdogPing, u.WatchdogPing, u.Name)
+	}
 	publishResources(p, u, kind)
+	if s.Unit.Manager != nil {
+		publishManager(p, *s.Unit.Manager)
+	}
+}
+
+// moment adds a time; one that never was has no sample.
+func moment(p *page, f family, t time.Time, labels ...string) {
+	if !t.IsZero() {
+		p.gauge(f, unixSeconds(t), labels...)
+	}
+}
+
+// publishManager adds what systemd on the service's host says of itself.
+func publishManager(p *page, m health.Manager) {
+	digits := strings.IndexFunc(m.Version, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		digits = len(m.Version)
+	}
+	if n, err := strconv.Atoi(m.Version[:digits]); err == nil {
+		p.gauge(famVersion, float64(n), m.Version)
+	}
+	for _, b := range m.Boot {
+		p.gauge(famBootTime, unixSeconds(b.At), b.Name)
+		p.gauge(famBootMonotonic, b.Monotonic.Seconds(), b.Name)
+	}
+	p.flag(famHardwareDog, m.WatchdogDevice != "")
+	if m.WatchdogDevice == "" {
+		return
+	}
+	p.gauge(famHardwareRuntime, m.WatchdogRuntime.Seconds(), m.WatchdogDevice)
+	if !m.WatchdogPing.IsZero() {
+		moment(p, famHardwarePing, m.WatchdogPing, m.WatchdogDevice)
+		p.gauge(famHardwareUptime, m.WatchdogUptime.Seconds(), m.WatchdogDevice)
+	}
 }
 
 // publishResources adds what systemd says only where it accounts for it.
@@ -124,6 +178,12 @@ func publishResources(p *page, u health.Unit, kind string) {
 	}
 	if u.CPUTime > 0 {
 		p.counter(famUnitCPU, u.CPUTime.Seconds(), u.Name, kind, "total")
+	}
+	if u.IP != nil {
+		p.counter(famIPInBytes, float64(u.IP.InBytes), u.Name)
+		p.counter(famIPInPackets, float64(u.IP.InPackets), u.Name)
+		p.counter(famIPOutBytes, float64(u.IP.OutBytes), u.Name)
+		p.counter(famIPOutPackets, float64(u.IP.OutPackets), u.Name)
 	}
 	if u.Tasks != nil {
 		p.gauge(famTasks, float64(*u.Tasks), u.Name)

@@ -107,11 +107,38 @@ type Unit struct {
 	ActiveEnter   time.Time // when it last became active; zero if never
 	StateChange   time.Time // when it last changed state
 	InactiveEnter time.Time
+	ActiveExit    time.Time
+	InactiveExit  time.Time
+
+	Watchdog     time.Duration // how often the service must tell that it lives; 0: it need not
+	WatchdogPing time.Time     // when it last did; zero if never
 
 	MemoryBytes *uint64       // nil: accounting is off
 	CPUTime     time.Duration // 0: accounting is off
 	Tasks       *uint64
 	TasksMax    *uint64
+	IP          *IPTraffic // nil: accounting is off
+}
+
+// IPTraffic is what the control group of a unit sent and received since it started.
+type IPTraffic struct{ InBytes, InPackets, OutBytes, OutPackets uint64 }
+
+// Manager is what systemd says of itself and of the boot of its host (org.freedesktop.systemd1.Manager).
+type Manager struct {
+	Version string      // "252.39-1~deb12u1"
+	Boot    []BootStage // those that the host went through
+
+	WatchdogDevice  string // of the hardware watchdog; empty: none is used
+	WatchdogRuntime time.Duration
+	WatchdogPing    time.Time
+	WatchdogUptime  time.Duration // when that was on the host's monotonic clock
+}
+
+// BootStage is one moment of a boot, by systemd's name for it: "Kernel", "Userspace", "Finish", ...
+type BootStage struct {
+	Name      string
+	At        time.Time
+	Monotonic time.Duration
 }
 
 // Infinite stands for systemd's "infinity" in the durations of a Unit.
@@ -172,6 +199,8 @@ type UnitRead struct {
 	Unit  Unit       // valid only when Class is ClassNone
 	Class ErrorClass // why it could not be read
 	Err   string     // its words, safe to show; empty when read
+
+	Manager *Manager // nil: not known, as where systemd cannot be asked over D-Bus
 }
 
 // OK reports whether the unit was read.

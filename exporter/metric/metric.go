@@ -56,6 +56,8 @@ const (
 	UnitMemory               = "systemd_unit_memory_bytes"
 	UnitActiveEnter          = "systemd_unit_active_enter_time_seconds"
 	UnitInactiveEnter        = "systemd_unit_inactive_enter_time_seconds"
+	UnitActiveExit           = "systemd_unit_active_exit_time_seconds"
+	UnitInactiveExit         = "systemd_unit_inactive_exit_time_seconds"
 	UnitJobPending           = "systemd_unit_job_pending"
 	UnitReadSuccess          = "systemd_unit_read_success"
 	UnitReadDuration         = "systemd_unit_read_duration_seconds"
@@ -67,6 +69,19 @@ const (
 	ServiceStartLimitBurst   = "systemd_service_start_limit_burst"
 	ServiceStartLimitSeconds = "systemd_service_start_limit_interval_seconds"
 	ServiceStatus            = "systemd_service_status"
+	ServiceWatchdog          = "systemd_service_watchdog_seconds"
+	ServiceWatchdogPing      = "systemd_service_watchdog_last_ping_time_seconds"
+	ServiceIPInBytes         = "systemd_service_ip_ingress_bytes"
+	ServiceIPInPackets       = "systemd_service_ip_ingress_packets_total"
+	ServiceIPOutBytes        = "systemd_service_ip_egress_bytes"
+	ServiceIPOutPackets      = "systemd_service_ip_egress_packets_total"
+	SystemdVersion           = "systemd_version"
+	SystemdBootTime          = "systemd_boot_time_seconds"
+	SystemdBootMonotonic     = "systemd_boot_monotonic_seconds"
+	SystemdWatchdogEnabled   = "systemd_watchdog_enabled"
+	SystemdWatchdogRuntime   = "systemd_watchdog_runtime_seconds"
+	SystemdWatchdogPing      = "systemd_watchdog_last_ping_time_seconds"
+	SystemdWatchdogMonotonic = "systemd_watchdog_last_ping_monotonic_seconds"
 )
 
 // Signals of HealthThreshold: which measured value a threshold belongs to.
@@ -125,6 +140,8 @@ var own = []Desc{
 	{UnitMemory, "Memory that the unit uses, as its control group accounts it.", Gauge, unitLabels},
 	{UnitActiveEnter, "When the unit last became active, in seconds since the epoch.", Gauge, unitLabels},
 	{UnitInactiveEnter, "When the unit last became inactive, in seconds since the epoch.", Gauge, unitLabels},
+	{UnitActiveExit, "When the unit last stopped being active, in seconds since the epoch.", Gauge, unitLabels},
+	{UnitInactiveExit, "When the unit last stopped being inactive, in seconds since the epoch.", Gauge, unitLabels},
 	{UnitJobPending, "Whether systemd has a job queued for the unit.", Gauge, unitLabels},
 	{UnitReadSuccess, "Whether the last attempt to read the unit's state succeeded.", Gauge, nil},
 	{UnitReadDuration, "How long the last attempt to read the unit's state took.", Gauge, nil},
@@ -136,4 +153,17 @@ var own = []Desc{
 	{ServiceStartLimitBurst, "How many starts within the interval systemd allows.", Gauge, []string{"name"}},
 	{ServiceStatus, "What the service says of itself to systemd, by class: 1 for the class its words are in, 0 for all others.", Gauge, []string{"name", "class"}},
 	{ServiceStartLimitSeconds, "The interval in which systemd counts starts.", Gauge, []string{"name"}},
+	{ServiceWatchdog, "How often the service must tell systemd that it lives. Absent where it need not.", Gauge, []string{"name"}},
+	{ServiceWatchdogPing, "When the service last told systemd that it lives, in seconds since the epoch.", Gauge, []string{"name"}},
+	{ServiceIPInBytes, "Bytes that the service received. Absent where systemd does not account for it.", Counter, []string{"name"}},
+	{ServiceIPInPackets, "Packets that the service received. Absent where systemd does not account for it.", Counter, []string{"name"}},
+	{ServiceIPOutBytes, "Bytes that the service sent. Absent where systemd does not account for it.", Counter, []string{"name"}},
+	{ServiceIPOutPackets, "Packets that the service sent. Absent where systemd does not account for it.", Counter, []string{"name"}},
+	{SystemdVersion, "The version of systemd on the host of the service, as a number.", Gauge, []string{"version"}},
+	{SystemdBootTime, "When the host went through a stage of its boot, in seconds since the epoch.", Gauge, []string{"stage"}},
+	{SystemdBootMonotonic, "When the host went through a stage of its boot, on its monotonic clock.", Gauge, []string{"stage"}},
+	{SystemdWatchdogEnabled, "Whether systemd on the host keeps a hardware watchdog content.", Gauge, nil},
+	{SystemdWatchdogRuntime, "How long the hardware watchdog waits before it resets the host.", Gauge, []string{"device"}},
+	{SystemdWatchdogPing, "When systemd last told the hardware watchdog that it lives, in seconds since the epoch.", Gauge, []string{"device"}},
+	{SystemdWatchdogMonotonic, "When systemd last told the hardware watchdog that it lives, on the host's monotonic clock.", Gauge, []string{"device"}},
 }

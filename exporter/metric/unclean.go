@@ -20,6 +20,7 @@ func Unclean() []Exception {
 		{`^redis_(rdb_saves|cluster_messages_(sent|received)|cluster_stats_messages_\w+|migrate_cached_sockets|server_threads|long_lock_waits)(_total)?$`, notTotal, "a gauge in redis_exporter"},
 		{`^redis_(memory_used_vm_total|search_global_total)$`, notTotal, "a gauge in redis_exporter; the total is not one of events"},
 		{`^redis_(dump_payload_sanitizations|io_threaded_(reads|writes)_processed|total_error_replies|total_(reads|writes)_processed|unexpected_error_replies|storage_provider_read_\w+)$`, wantsTotal, "a counter in redis_exporter"},
+		{`^systemd_service_ip_(in|e)gress_bytes$`, wantsTotal, "named so in systemd_exporter"},
 		{`^redis_search_\w+_count$`, wantsTotal, "a counter in redis_exporter"},
 		{`^redis_(search|connected_client)_\w+_count$`, `should not have "_count" suffix`, "named so in redis_exporter"},
 		{`^redis_\w+(_ms|_milliseconds|_ms_total)$`, abbreviated, "milliseconds in redis_exporter"},

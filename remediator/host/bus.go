@@ -42,6 +42,9 @@ type bus struct {
 	paths    map[string]dbus.ObjectPath
 	watchers map[*watcher]dbus.ObjectPath
 	matched  map[dbus.ObjectPath]bool // their signals are delivered to us
+
+	managerSaid  *health.Manager // nil: not said yet
+	managerAsked time.Time
 }
 
 // watcher is woken when something about its unit may have changed.

@@ -49,9 +49,15 @@ func unitOf(p busProps) (health.Unit, error) {
 		ActiveEnter:        usecTime(prop[uint64](p, "ActiveEnterTimestamp")),
 		InactiveEnter:      usecTime(prop[uint64](p, "InactiveEnterTimestamp")),
 		StateChange:        usecTime(prop[uint64](p, "StateChangeTimestamp")),
+		ActiveExit:         usecTime(prop[uint64](p, "ActiveExitTimestamp")),
+		InactiveExit:       usecTime(prop[uint64](p, "InactiveExitTimestamp")),
+		Watchdog:           watchdog(busSpan(p, "WatchdogUSec")),
+		WatchdogPing:       usecTime(prop[uint64](p, "WatchdogTimestamp")),
 		MemoryBytes:        busCounter(p, "MemoryCurrent"),
 		Tasks:              busCounter(p, "TasksCurrent"),
 		TasksMax:           busCounter(p, "TasksMax"),
+		IP: ipTraffic(busCounter(p, "IPIngressBytes"), busCounter(p, "IPIngressPackets"),
+			busCounter(p, "IPEgressBytes"), busCounter(p, "IPEgressPackets")),
 	}
 	if ns := busCounter(p, "CPUUsageNSec"); ns != nil && *ns <= math.MaxInt64 {
 		u.CPUTime = time.Duration(*ns)
@@ -60,6 +66,21 @@ func unitOf(p busProps) (health.Unit, error) {
 		return health.Unit{}, errNotUnit
 	}
 	return u, nil
+}
+
+// watchdog reads WatchdogUSec, where systemd writes "none" as 0 or as infinity.
+func watchdog(d time.Duration) time.Duration {
+	if d == health.Infinite {
+		return 0
+	}
+	return d
+}
+
+func ipTraffic(inBytes, inPackets, outBytes, outPackets *uint64) *health.IPTraffic {
+	if inBytes == nil || inPackets == nil || outBytes == nil || outPackets == nil {
+		return nil
+	}
+	return &health.IPTraffic{InBytes: *inBytes, InPackets: *inPackets, OutBytes: *outBytes, OutPackets: *outPackets}
 }
 
 // jobOf reads the job property, a pair of its number and its path.

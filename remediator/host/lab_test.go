@@ -138,6 +138,12 @@ func labReads(t *testing.T, h *lab.Host) {
 		t.Errorf("systemctl show and the bus disagree:\n%s", diff)
 	}
 	t.Logf("systemctl show took %v, the bus %v", shown.Took, bus.Took)
+	eventually(t, 10*time.Second, "systemd tells of itself", func() bool {
+		m := fleet.ReadUnit(t.Context(), "redis").Manager
+		return m != nil && strings.HasPrefix(m.Version, "2") && slices.ContainsFunc(m.Boot, func(b health.BootStage) bool {
+			return b.Name == "Userspace" && time.Since(b.At) < time.Hour && b.Monotonic > 0
+		})
+	})
 	res, err := fleet.Run(t.Context(), "redis", host.VerbIsActive, 0)
 	if err != nil || res.Stdout != "active\n" {
 		t.Errorf("is-active: %+v, %v", res, err)

@@ -54,9 +54,15 @@ func ParseShow(out string) (health.Unit, error) {
 		ActiveEnter:        ParseTimestamp(props["ActiveEnterTimestamp"]),
 		InactiveEnter:      ParseTimestamp(props["InactiveEnterTimestamp"]),
 		StateChange:        ParseTimestamp(props["StateChangeTimestamp"]),
+		ActiveExit:         ParseTimestamp(props["ActiveExitTimestamp"]),
+		InactiveExit:       ParseTimestamp(props["InactiveExitTimestamp"]),
+		Watchdog:           watchdog(ParseSpan(props["WatchdogUSec"])),
+		WatchdogPing:       ParseTimestamp(props["WatchdogTimestamp"]),
 		MemoryBytes:        showCounter(props["MemoryCurrent"]),
 		Tasks:              showCounter(props["TasksCurrent"]),
 		TasksMax:           showCounter(props["TasksMax"]),
+		IP: ipTraffic(showCounter(props["IPIngressBytes"]), showCounter(props["IPIngressPackets"]),
+			showCounter(props["IPEgressBytes"]), showCounter(props["IPEgressPackets"])),
 	}
 	if ns := showCounter(props["CPUUsageNSec"]); ns != nil && *ns <= math.MaxInt64 {
 		u.CPUTime = time.Duration(*ns)

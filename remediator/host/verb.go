@@ -103,7 +103,8 @@ func ValidateUnit(u Unit) error {
 // showProperties are the properties that VerbShow reads; the gate has the same list.
 const showProperties = "Id,Type,LoadState,UnitFileState,ActiveState,SubState,Result,StatusText,MainPID,ExecMainCode,ExecMainStatus," +
 	"NRestarts,Job,CanReload,InvocationID,Restart,RestartUSec,TimeoutStartUSec,TimeoutStopUSec,StartLimitBurst,StartLimitIntervalUSec," +
-	"ActiveEnterTimestamp,InactiveEnterTimestamp,StateChangeTimestamp,MemoryCurrent,CPUUsageNSec,TasksCurrent,TasksMax"
+	"ActiveEnterTimestamp,InactiveEnterTimestamp,StateChangeTimestamp,MemoryCurrent,CPUUsageNSec,TasksCurrent,TasksMax," +
+	"ActiveExitTimestamp,InactiveExitTimestamp,WatchdogUSec,WatchdogTimestamp,IPIngressBytes,IPIngressPackets,IPEgressBytes,IPEgressPackets"
 
 // journalFields are the fields that VerbJournal reads: an entry with all its fields takes five times the space.
 const journalFields = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_PID"

@@ -148,7 +148,9 @@ func (c *Client) readBus(ctx context.Context, b *bus, unit Unit) (health.UnitRea
 	}
 	c.o.Metrics.ran(c.o.Name, VerbBus, time.Since(start), nil)
 	c.sawLife()
-	return read(start, u), nil
+	r := read(start, u)
+	r.Manager = b.manager()
+	return r, nil
 }
 
 func (c *Client) startWatch(ctx context.Context, b *bus, unit Unit, w *watcher) (func(), error) {

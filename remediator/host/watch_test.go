@@ -87,6 +87,8 @@ func fullUnit() health.Unit {
 		TimeoutStart: 90 * time.Second, TimeoutStop: health.Infinite, StartLimitBurst: 5, StartLimitInterval: 10 * time.Second,
 		ActiveEnter: at, StateChange: at.Add(time.Minute), InactiveEnter: at.Add(-time.Hour),
 		MemoryBytes: n(12 << 20), CPUTime: 1500 * time.Millisecond, Tasks: n(6), TasksMax: n(4915),
+		ActiveExit: at.Add(-2 * time.Hour), InactiveExit: at.Add(-3 * time.Hour), Watchdog: 30 * time.Second, WatchdogPing: at.Add(time.Hour),
+		IP: &health.IPTraffic{InBytes: 1, InPackets: 2, OutBytes: 3, OutPackets: 4},
 	}
 }
 
@@ -119,6 +121,35 @@ func TestBusAndShowReadTheSameUnit(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestSystemdTellsOfItselfOverTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := hosttest.New(t)
+		s.Unit(redisUnit.Name)
+		c := s.Client()
+		if r := c.ReadUnit(t.Context(), redisUnit); !r.OK() || r.Manager != nil {
+			t.Errorf("without a bus: %+v", r)
+		}
+		watch(t, c) // the first read has it asked, the second one shows it
+		got := c.ReadUnit(t.Context(), redisUnit).Manager
+		want := &health.Manager{
+			Version: "252.39-1~deb12u1", WatchdogDevice: "/dev/watchdog0", WatchdogRuntime: 20 * time.Second,
+			WatchdogPing: time.Unix(1795450100, 0).UTC(), WatchdogUptime: 100 * time.Second,
+			Boot: []health.BootStage{
+				{Name: "Kernel", At: time.Unix(1795450000, 0).UTC()},
+				{Name: "Userspace", At: time.Unix(1795450002, 5e8).UTC(), Monotonic: 2500 * time.Millisecond},
+			},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		s.Break(func(f *hosttest.Faults) { f.HungSystemd = true })
+		time.Sleep(2 * time.Minute) // the bubble's clock: it is asked again, in vain
+		if r := c.ReadUnit(t.Context(), redisUnit); r.OK() || r.Manager != nil {
+			t.Errorf("a systemd that hangs: %+v", r)
+		}
+	})
 }
 
 func TestUnsetCountersAreNil(t *testing.T) {

@@ -117,6 +117,9 @@ func (s *Server) answer(m *dbus.Message) *dbus.Message {
 
 func (s *Server) properties(m *dbus.Message) map[string]dbus.Variant {
 	path, _ := m.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	if path == "/org/freedesktop/systemd1" {
+		return manager
+	}
 	s.mu.Lock()
 	var unit *Unit
 	for name, u := range s.units {
@@ -129,6 +132,16 @@ func (s *Server) properties(m *dbus.Message) map[string]dbus.Variant {
 		return map[string]dbus.Variant{"LoadState": dbus.MakeVariant("not-found"), "ActiveState": dbus.MakeVariant("inactive")}
 	}
 	return Properties(unit.State())
+}
+
+// manager is what systemd says of itself.
+var manager = map[string]dbus.Variant{
+	"Version": dbus.MakeVariant("252.39-1~deb12u1"), "WatchdogDevice": dbus.MakeVariant("/dev/watchdog0"),
+	"KernelTimestamp": dbus.MakeVariant(uint64(1795450000000000)), "KernelTimestampMonotonic": dbus.MakeVariant(uint64(0)),
+	"UserspaceTimestamp": dbus.MakeVariant(uint64(1795450002500000)), "UserspaceTimestampMonotonic": dbus.MakeVariant(uint64(2500000)),
+	"FirmwareTimestamp": dbus.MakeVariant(uint64(0)), "FirmwareTimestampMonotonic": dbus.MakeVariant(uint64(0)),
+	"RuntimeWatchdogUSec": dbus.MakeVariant(uint64(20000000)), "WatchdogLastPingTimestamp": dbus.MakeVariant(uint64(1795450100000000)),
+	"WatchdogLastPingTimestampMonotonic": dbus.MakeVariant(uint64(100000000)),
 }
 
 func reply(to *dbus.Message, body ...any) *dbus.Message {
@@ -225,11 +238,16 @@ func Properties(u health.Unit) map[string]dbus.Variant {
 		"RestartUSec": usec(u.RestartDelay), "TimeoutStartUSec": usec(u.TimeoutStart), "TimeoutStopUSec": usec(u.TimeoutStop),
 		"StartLimitIntervalUSec": usec(u.StartLimitInterval), "ActiveEnterTimestamp": epoch(u.ActiveEnter),
 		"InactiveEnterTimestamp": epoch(u.InactiveEnter), "StateChangeTimestamp": epoch(u.StateChange),
+		"ActiveExitTimestamp": epoch(u.ActiveExit), "InactiveExitTimestamp": epoch(u.InactiveExit),
+		"WatchdogUSec": usec(u.Watchdog), "WatchdogTimestamp": epoch(u.WatchdogPing),
 		"MemoryCurrent": number(u.MemoryBytes), "TasksCurrent": number(u.Tasks), "TasksMax": number(u.TasksMax),
 		"CPUUsageNSec": uint64(math.MaxUint64),
 	}
 	if u.CPUTime > 0 {
 		props["CPUUsageNSec"] = uint64(u.CPUTime.Nanoseconds())
+	}
+	for _, t := range traffic {
+		props[t.key] = number(t.of(u.IP))
 	}
 	out := make(map[string]dbus.Variant, len(props))
 	for name, value := range props {

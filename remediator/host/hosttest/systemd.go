@@ -329,9 +329,14 @@ func Show(u health.Unit) string {
 		{"RestartUSec", span(u.RestartDelay)}, {"TimeoutStartUSec", span(u.TimeoutStart)}, {"TimeoutStopUSec", span(u.TimeoutStop)},
 		{"StartLimitIntervalUSec", span(u.StartLimitInterval)}, {"ActiveEnterTimestamp", stamp(u.ActiveEnter)},
 		{"InactiveEnterTimestamp", stamp(u.InactiveEnter)}, {"StateChangeTimestamp", stamp(u.StateChange)},
+		{"ActiveExitTimestamp", stamp(u.ActiveExit)}, {"InactiveExitTimestamp", stamp(u.InactiveExit)},
+		{"WatchdogUSec", span(u.Watchdog)}, {"WatchdogTimestamp", stamp(u.WatchdogPing)},
 		{"MemoryCurrent", counter(u.MemoryBytes)}, {"TasksCurrent", counter(u.Tasks)}, {"TasksMax", counter(u.TasksMax)},
 	} {
 		line(p[0], p[1])
+	}
+	for _, t := range traffic {
+		line(t.key, counter(t.of(u.IP)))
 	}
 	if u.CPUTime > 0 {
 		line("CPUUsageNSec", strconv.FormatInt(u.CPUTime.Nanoseconds(), 10))
@@ -342,6 +347,26 @@ func Show(u health.Unit) string {
 		line("Job", strconv.Itoa(int(u.JobID)))
 	}
 	return b.String()
+}
+
+// traffic are the properties of IP accounting.
+var traffic = []struct {
+	key string
+	of  func(*health.IPTraffic) *uint64
+}{
+	{"IPIngressBytes", side(func(t *health.IPTraffic) *uint64 { return &t.InBytes })},
+	{"IPIngressPackets", side(func(t *health.IPTraffic) *uint64 { return &t.InPackets })},
+	{"IPEgressBytes", side(func(t *health.IPTraffic) *uint64 { return &t.OutBytes })},
+	{"IPEgressPackets", side(func(t *health.IPTraffic) *uint64 { return &t.OutPackets })},
+}
+
+func side(of func(*health.IPTraffic) *uint64) func(*health.IPTraffic) *uint64 {
+	return func(t *health.IPTraffic) *uint64 {
+		if t == nil {
+			return nil
+		}
+		return of(t)
+	}
 }
 
 func span(d time.Duration) string {
