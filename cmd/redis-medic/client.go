@@ -23,9 +23,10 @@ const (
 	defaultURL   = "http://127.0.0.1:8001"
 )
 
-// The exit codes of the client commands, beside 0 and 2.
+// The exit codes, beside 0.
 const (
 	exitFailed      = 1 // the operation failed
+	exitUsage       = 2 // wrong arguments
 	exitRefused     = 3 // 401, 403: not signed in, or not allowed
 	exitConflict    = 4 // 409, 429: somebody else is at work, or too often
 	exitUnavailable = 5 // the API or the host cannot be reached
@@ -84,7 +85,8 @@ type client struct {
 	base, token string
 	http        *http.Client
 	asJSON      bool
-	out         io.Writer
+	out         screen
+	watch       every
 }
 
 // clientFlags adds the flags that all client commands have. The function it returns makes the client after parsing.
@@ -92,6 +94,8 @@ func clientFlags(f *flag.FlagSet, c console) func() (*client, error) {
 	base := f.String("url", envOr(envURL, defaultURL), "the control API's `URL`; also $"+envURL)
 	file := f.String("token-file", os.Getenv(envTokenFile), "`FILE` with a bearer token; also $"+envTokenFile+", or the token itself in $"+envToken)
 	format := f.String("o", "text", "the `FORMAT` of the output: text or json")
+	var watch every
+	f.Var(&watch, "watch", "show it again every `TIME` (2s when none is given) until it is interrupted; only of what is shown")
 	return func() (*client, error) {
 		if *format != "text" && *format != "json" {
 			fmt.Fprintf(c.err, "redis-medic %s: -o %q is not text or json\n", f.Name(), *format)
@@ -111,7 +115,7 @@ func clientFlags(f *flag.FlagSet, c console) func() (*client, error) {
 			token = strings.TrimSpace(string(data))
 		}
 		return &client{
-			base: strings.TrimSuffix(*base, "/"), token: token, asJSON: *format == "json", out: c.out,
+			base: strings.TrimSuffix(*base, "/"), token: token, asJSON: *format == "json", out: screen{Writer: c.out, colour: colourful(c.out)}, watch: watch,
 			// A redirect would carry the token to another host.
 			http: &http.Client{Timeout: clientTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		}, nil
@@ -180,8 +184,15 @@ func words(answer any, otherwise string) string {
 	return strings.Join(parts, ": ")
 }
 
-// show asks the API and shows the answer, as it came or as text.
-func (c *client) show(ctx context.Context, method, path string, body any, text func(io.Writer, any)) error {
+// show asks the API and shows the answer, as it came or as text, and again where it is to be watched.
+func (c *client) show(ctx context.Context, method, path string, body any, text func(screen, any)) error {
+	if c.watch > 0 && method == http.MethodGet {
+		return c.showAgain(ctx, path, text)
+	}
+	return c.showOnce(ctx, method, path, body, text)
+}
+
+func (c *client) showOnce(ctx context.Context, method, path string, body any, text func(screen, any)) error {
 	answer, err := c.call(ctx, method, path, body)
 	if c.asJSON && answer != nil {
 		e := json.NewEncoder(c.out)

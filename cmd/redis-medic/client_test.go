@@ -39,6 +39,7 @@ func TestTheClientShowsAndActs(t *testing.T) {
 		{with("recovery", "off", "--reason", "testing"), 0, "hold: disabled", ""},
 		{with("recovery", "on"), 0, "enabled", ""},
 		{with("recovery", "reset"), 0, "enabled", ""},
+		{with("recovery", "explain"), 0, "it would now", ""},
 		{with("recovery", "dance"), 2, "", `there is no "dance"`},
 		{with("maintenance", "start", "--for", "10m"), 0, "maintenance", ""},
 		{with("maintenance", "end"), 0, "enabled", ""},

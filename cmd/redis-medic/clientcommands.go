@@ -107,6 +107,7 @@ func showLogs(ctx context.Context, c console, args []string) error {
 	lines := f.Int("n", 50, "how many `LINES`, 1 to 1000")
 	since := f.Duration("since", 0, "only of the last `TIME`, like 10m")
 	level := f.String("level", "", "the least `LEVEL`: error, warning, info")
+	follow := f.Bool("f", false, "go on with what is written, until it is interrupted")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
@@ -120,6 +121,9 @@ func showLogs(ctx context.Context, c console, args []string) error {
 	}
 	if *level != "" {
 		q.Set("level", *level)
+	}
+	if *follow {
+		return api.follow(ctx, serviceArg(f.Args()), q, c.err)
 	}
 	return api.show(ctx, http.MethodGet, servicePath(serviceArg(f.Args()), "logs?"+q.Encode()), nil, logsText)
 }
@@ -143,7 +147,7 @@ func showIncidents(ctx context.Context, c console, args []string) error {
 
 func recoveryCommand(ctx context.Context, c console, args []string) error {
 	verb, args := word(args, "status")
-	f := newFlags(c, "recovery", "[status|on|off|reset] [flags] [SERVICE]")
+	f := newFlags(c, "recovery", "[status|explain|on|off|reset] [flags] [SERVICE]")
 	connect := clientFlags(f, c)
 	reason := f.String("reason", "", "why; kept in the audit log")
 	if err := parse(f, args, 1); err != nil {
@@ -157,6 +161,8 @@ func recoveryCommand(ctx context.Context, c console, args []string) error {
 	switch verb {
 	case "status":
 		return api.show(ctx, http.MethodGet, servicePath(service, "auto-recovery"), nil, recoveryText)
+	case "explain":
+		return api.show(ctx, http.MethodGet, servicePath(service, "auto-recovery?explain=true"), nil, recoveryText)
 	case "on", "off":
 		return api.show(ctx, http.MethodPut, servicePath(service, "auto-recovery"), map[string]any{"enabled": verb == "on", "reason": *reason}, recoveryText)
 	case "reset":

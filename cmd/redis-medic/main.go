@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -22,6 +23,8 @@ var (
 type console struct {
 	in       io.Reader
 	out, err io.Writer
+	// inspect gets the flags and the form of the arguments when help is asked for, instead of the reader; nil: the reader gets help.
+	inspect func(f *flag.FlagSet, args string)
 }
 
 // errUsage means that the arguments were wrong and that this has been said.
@@ -31,6 +34,15 @@ var errUsage = errors.New("wrong arguments")
 type subcommand struct {
 	name, args, summary string
 	run                 func(ctx context.Context, c console, args []string) error
+	hidden              bool // for programs, not for people
+}
+
+// verbs are the words that a command may begin with, none where its arguments are no such list.
+func (s subcommand) verbs() []string {
+	if s.args == "" || strings.ContainsAny(s.args, "[. ") {
+		return nil
+	}
+	return strings.Split(s.args, "|")
 }
 
 func main() {
@@ -53,7 +65,7 @@ func dispatch(ctx context.Context, c console, args []string) int {
 			case err == nil, errors.Is(err, flag.ErrHelp):
 				return 0
 			case errors.Is(err, errUsage):
-				return 2
+				return exitUsage
 			default:
 				fmt.Fprintln(c.err, err)
 				return exitCode(err)
@@ -61,7 +73,7 @@ func dispatch(ctx context.Context, c console, args []string) int {
 		}
 	}
 	help := len(args) > 0 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h")
-	out, code := c.err, 2
+	out, code := c.err, exitUsage
 	if help {
 		out, code = c.out, 0
 	} else if len(args) > 0 {
@@ -69,7 +81,9 @@ func dispatch(ctx context.Context, c console, args []string) int {
 	}
 	fmt.Fprint(out, "usage: redis-medic COMMAND [arguments]\n\n")
 	for _, s := range subcommands() {
-		fmt.Fprintf(out, "  %-32s %s\n", s.name+" "+s.args, s.summary)
+		if !s.hidden {
+			fmt.Fprintf(out, "  %-42s %s\n", s.name+" "+s.args, s.summary)
+		}
 	}
 	return code
 }

@@ -47,7 +47,7 @@ func (l *Log) resume(ctx context.Context) error {
 	}
 	switch unsigned := l.head.seq - l.cps.last.Seq; {
 	case l.problem != "":
-	case l.cps.path != "" && unsigned > maxUnsigned:
+	case l.cps.last.Seq > 0 && unsigned > maxUnsigned: // none at all: another replica wrote them
 		l.note(fmt.Sprintf("records %d to %d are signed by no checkpoint: checkpoints were removed, or could not be written", l.cps.last.Seq+1, l.head.seq))
 	default:
 		l.checkpoint(true) // what a crash left unsigned
