@@ -215,3 +215,24 @@ func TestTheDescriptionIsServed(t *testing.T) {
 		t.Errorf("answer %d with %d bytes", a.code, len(a.raw))
 	}
 }
+
+// TestNoTextOfTheDescriptionIsCutOff: in YAML's short form a comma ends a text, and the rest becomes a member without a value.
+func TestNoTextOfTheDescriptionIsCutOff(t *testing.T) {
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, child := range v {
+				if child == nil && name != "default" {
+					t.Errorf("%s: %q has no value: quote the text before it", path, name)
+				}
+				walk(path+"/"+name, child)
+			}
+		case []any:
+			for _, child := range v {
+				walk(path, child)
+			}
+		}
+	}
+	walk("", theContract().doc)
+}

@@ -1,5 +1,7 @@
 package controlapi
 
+//go:generate go run ./reference openapi.yaml ../deploy/docs/api.md
+
 import (
 	"bytes"
 	"compress/gzip"

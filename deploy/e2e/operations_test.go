@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+
+	"github.com/redis-medic/redis-medic/controlapi/documenttest"
 )
 
 // answered is what a call in the background got.
@@ -173,5 +176,62 @@ func TestTheDocumentsLoad(t *testing.T) {
 	}
 	if a := <-got; a.code != 200 {
 		t.Errorf("the restart: %+v", a)
+	}
+}
+
+// TestTheDocumentsAnswersOfARealHost compares the members of real answers with the examples of the architecture document, and that
+// nothing is null that can be known.
+func TestTheDocumentsAnswersOfARealHost(t *testing.T) {
+	ctx := begin(t)
+	known := func(what string, m map[string]any, keys ...string) {
+		for _, key := range keys {
+			if m[key] == nil {
+				t.Errorf("%s: %s is null: %v", what, key, m)
+			}
+		}
+	}
+	call := func(example, method, path string, body any, want int, extra ...string) map[string]any {
+		t.Helper()
+		code, answer, err := st.Call(ctx, "admin", method, path, body)
+		raw, _ := json.Marshal(answer)
+		if err != nil || code != want {
+			t.Fatalf("%s: %d %s %v", example, code, raw, err)
+		}
+		for _, d := range documenttest.Differences(example, raw, extra...) {
+			t.Errorf("%s: %s", example, d)
+		}
+		return answer
+	}
+	const base = "/api/services/redis/"
+	until(ctx, t, "the health is complete", func() (bool, string) {
+		_, h, err := st.Call(ctx, "", "GET", base+"health", nil)
+		performance, _ := h["health_checks"].(map[string]any)["performance"].(map[string]any)
+		metrics, _ := performance["metrics"].(map[string]any)
+		return err == nil && h["overall_status"] == "healthy" && metrics["cpu_usage_percent"] != nil, fmt.Sprint(h)
+	})
+	known("status", call("status-running", "GET", base+"status", nil, 200), "pid", "uptime_seconds", "memory_mb", "connections", "commands_processed", "last_check")
+	health := call("health-healthy", "GET", base+"health", nil, 200, "health_checks.connection_pool")
+	known("health", health, "response_time_ms", "last_successful_command")
+	known("metrics", health["health_checks"].(map[string]any)["performance"].(map[string]any)["metrics"].(map[string]any),
+		"memory_usage_mb", "memory_limit_mb", "connections", "max_connections")
+	call("start-already-running", "POST", base+"start", map[string]any{}, 200)
+	known("restart", call("restart", "POST", base+"restart", map[string]any{}, 200), "previous_uptime_seconds", "connections_terminated")
+	call("logs", "GET", base+"logs?lines=20", nil, 200, "logs.source")
+	problem := []string{"type", "title", "status", "detail", "error", "message", "code", "request_id", "timestamp", "confirmation_token", "confirmation_timeout_seconds"}
+	call("confirmation", "POST", base+"stop", map[string]any{}, 400, problem...)
+	call("stop", "POST", base+"stop", map[string]any{"confirmation": true}, 200)
+	until(ctx, t, "the status says stopped", func() (bool, string) {
+		_, s, err := st.Call(ctx, "", "GET", base+"status", nil)
+		return err == nil && s["status"] == "stopped", fmt.Sprint(s)
+	})
+	call("status-stopped", "GET", base+"status", nil, 200)
+	call("start", "POST", base+"start", map[string]any{}, 200)
+	code, page, err := st.Call(ctx, "admin", "GET", "/api/audit?operation=restart&phase=outcome&limit=1", nil)
+	if err != nil || code != 200 {
+		t.Fatalf("audit: %d %v", code, err)
+	}
+	raw, _ := json.Marshal(page["records"].([]any)[0])
+	for _, d := range documenttest.Differences("audit", raw, "phase", "request_id", "chain", "seq", "prev_hash", "hash", "user.auth_method", "details", "result.http_status") {
+		t.Errorf("audit: %s\n%s", d, raw)
 	}
 }

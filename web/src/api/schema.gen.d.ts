@@ -733,7 +733,7 @@ export interface components {
          * @example 2025-10-10T14:30:00Z
          */
         Time: string;
-        /** @description Why; kept in the audit log */
+        /** @description Why; kept in the audit log, 500 characters at most */
         Reason: string;
         /** @enum {unknown} */
         ServiceState: "running" | "stopped" | "failed" | "unknown";
@@ -827,7 +827,7 @@ export interface components {
             /** @description Only of the performance check, when it could be made */
             metrics?: {
                 memory_usage_mb: number;
-                /** @description maxmemory */
+                /** @description maxmemory, or the machine's memory without one */
                 memory_limit_mb: number | null;
                 cpu_usage_percent: number | null;
                 connections: number;
@@ -1141,7 +1141,7 @@ export interface components {
             detail: string;
             error: string;
             message: string;
-            /** @description Stable */
+            /** @description Stable, for programs */
             code: string;
             request_id: string;
             timestamp: components["schemas"]["Time"];
