@@ -16,8 +16,8 @@ import (
 func replicaOn(t *testing.T, dsn string) *program {
 	t.Helper()
 	return startChanged(t, func(s string) string {
-		i := strings.Index(s, "storage: {path: ")
-		dir := strings.TrimSuffix(strings.TrimSpace(s[i+len("storage: {path: "):]), "/data}")
+		before, rest, _ := strings.Cut(s, "storage: {path: ")
+		dir := strings.TrimSuffix(strings.TrimSpace(rest), "/data}")
 		if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func replicaOn(t *testing.T, dsn string) *program {
 				t.Fatal(err)
 			}
 		}
-		return s[:i] + "storage: {path: " + dir + "/data, postgres: {dsn_file: dsn, lease_seconds: 5}}\n"
+		return before + "storage: {path: " + dir + "/data, postgres: {dsn_file: dsn, lease_seconds: 5}}\n"
 	})
 }
 

@@ -2,18 +2,23 @@
 package main
 
 import (
-	"log"
+	"fmt"
 	"os"
 
 	"github.com/redis-medic/redis-medic/deploy/alertmanager"
 )
 
 func main() {
+	if err := write(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func write() error {
 	text, err := alertmanager.Render(alertmanager.Defaults())
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	if err := os.WriteFile("alertmanager.yml", text, 0o644); err != nil { //nolint:gosec // a shipped file without secrets
-		log.Fatal(err)
-	}
+	return os.WriteFile("alertmanager.yml", text, 0o644) //nolint:gosec // a shipped file without secrets
 }
