@@ -123,7 +123,8 @@ func (h *Host) makeCgroups() ([]string, error) {
 			continue
 		}
 		group := filepath.Join(base, filepath.Base(h.Dir))
-		if err := os.Mkdir(group, 0o755); err != nil {
+		// A host that boots anew has its group already.
+		if err := os.MkdirAll(group, 0o755); err != nil {
 			return nil, fmt.Errorf("lab control group: %w", err)
 		}
 		groups = append(groups, group)

@@ -57,6 +57,16 @@ func Faults() []Fault {
 		{Name: "max-clients", Help: "no client more is let in", Do: plain((*Redis).MaxClients), Undo: undo((*Redis).MoreClients)},
 		{Name: "corrupt-data", Help: "the saved data cannot be loaded", Do: plain((*Redis).CorruptData), Undo: undo((*Redis).RemoveData)},
 		{Name: "config-hidden", Help: "Redis may not read its configuration", Do: plain((*Redis).HideConfig), Undo: undo((*Redis).FixConfig)},
+		{Name: "outside", Help: "another Redis, started by hand, has the port; the unit is stopped", Do: plain((*Redis).RunOutside), Undo: undo((*Redis).EndOutside)},
+		{Name: "impostor", Help: "connections from outside reach another Redis; the unit runs", Do: plain((*Redis).Impostor), Undo: undo((*Redis).EndOutside)},
+		{Name: "no-unit", Help: "the unit's file is gone", Do: plain((*Redis).RemoveUnit), Undo: undo((*Redis).RestoreUnit)},
+		{Name: "hang-stop", Help: "a stop that hangs; a script keeps Redis busy", Do: plain((*Redis).HangStop), Undo: undo((*Redis).EndStop)},
+		{Name: "hang-stop-serving", Help: "a stop that hangs while Redis serves: it cannot save", Do: plain((*Redis).HangStopServing), Undo: undo((*Redis).EndStop)},
+		{Name: "oom-kill", Help: "the kernel kills Redis for want of memory, once", Do: plain((*Redis).OOMKill)},
+		{Name: "no-inodes", Help: "no inode for a save: MISCONF", Do: plain((*Redis).NoInodes), Undo: undo((*Redis).MoreInodes)},
+		{Name: "data-locked", Help: "Redis may not write its data folder: MISCONF", Do: plain((*Redis).LockData), Undo: undo((*Redis).UnlockData)},
+		{Name: "corrupt-aof", Help: "the append-only file cannot be loaded", Do: plain((*Redis).CorruptAOF), Undo: undo((*Redis).RemoveAOF)},
+		{Name: "memory-full", Help: "maxmemory is reached: writes are refused", Do: plain((*Redis).MemoryFull), Undo: undo((*Redis).MemoryFree)},
 		{Name: "password", Help: "Redis has another password", Do: plain((*Redis).ChangePassword), Undo: undo((*Redis).RestorePassword)},
 		{Name: "drop-in", Args: "TEXT", Help: "override settings of the unit", Do: dropIn},
 		{Name: "ssh-down", Help: "sshd stopped, sessions cut", Do: plainHost((*Host).SSHDown), Undo: undoHost((*Host).SSHUp), whole: true},
@@ -67,6 +77,12 @@ func Faults() []Fault {
 		{Name: "sudo-removed", Help: "no sudo rights", Do: plainHost((*Host).RemoveSudo), Undo: undoHost((*Host).RestoreSudo), whole: true},
 		{Name: "key-revoked", Help: "our key is no longer accepted", Do: plainHost((*Host).RevokeKey), Undo: undoHost((*Host).RestoreKey), whole: true},
 		{Name: "host-key", Help: "the host shows another key", Do: plainHost((*Host).ChangeHostKey), Undo: undoHost((*Host).RestoreHostKey), whole: true},
+		{Name: "loss", Args: "[PERCENT]", Help: "packets are lost", Do: loss, Undo: undoHost((*Host).Heal), whole: true},
+		{Name: "account-locked", Help: "nobody but root may sign in", Do: plainHost((*Host).LockAccount), Undo: undoHost((*Host).UnlockAccount), whole: true},
+		{Name: "logs-hidden", Help: "our account may not read the logs", Do: plainHost((*Host).HideLogs), Undo: undoHost((*Host).ShowLogs), whole: true},
+		{Name: "journal-freeze", Help: "SIGSTOP of the journal's daemon", Do: plainHost((*Host).FreezeJournal), Undo: undoHost((*Host).ThawJournal), whole: true},
+		{Name: "ssh-flood", Help: "sshd has more connections than it takes", Do: plainHost((*Host).FloodSSH), Undo: undoHost((*Host).UnfloodSSH), whole: true},
+		{Name: "reboot", Help: "the host boots anew", Do: plainHost((*Host).Reboot), whole: true},
 		{Name: "bus-down", Help: "the system D-Bus is stopped", Do: plainHost((*Host).BusDown), Undo: undoHost((*Host).BusUp), whole: true},
 		{Name: "systemd-freeze", Help: "SIGSTOP of process 1", Do: plainHost((*Host).FreezeSystemd), Undo: undoHost((*Host).ThawSystemd), whole: true},
 	}
@@ -117,6 +133,17 @@ func partition(ctx context.Context, r *Redis, args []string) error {
 		return err
 	}
 	return r.host.Partition(ctx, list...)
+}
+
+func loss(ctx context.Context, r *Redis, args []string) error {
+	percent := 30
+	if len(args) > 0 {
+		var err error
+		if percent, err = strconv.Atoi(args[0]); err != nil {
+			return fmt.Errorf("loss: %q is not a number of percent", args[0])
+		}
+	}
+	return r.host.Loss(ctx, percent)
 }
 
 func reject(ctx context.Context, r *Redis, args []string) error {

@@ -233,3 +233,156 @@ func (r *Redis) RestorePassword(ctx context.Context) error {
 	}
 	return r.untilReply(ctx, "PONG")
 }
+
+// NoInodes leaves the data folder's file system without room for one more file, and lets a save fail, so that Redis answers MISCONF.
+func (r *Redis) NoInodes(ctx context.Context) error {
+	if _, err := r.RedisCLI(ctx, "SET", "lab:filler", "x"); err != nil {
+		return err
+	}
+	fill := "mount -o remount,nr_inodes=64 " + r.DataDir + "\n" +
+		"i=0; while touch " + r.DataDir + "/lab.fill.$i 2>/dev/null; do i=$((i + 1)); done\n" +
+		"[ \"$(df --output=iavail " + r.DataDir + " | tail -n 1)\" -eq 0 ]"
+	if _, err := r.host.Exec(ctx, fill); err != nil {
+		return err
+	}
+	if _, err := r.RedisCLI(ctx, "BGSAVE"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "MISCONF")
+}
+
+// MoreInodes ends NoInodes.
+func (r *Redis) MoreInodes(ctx context.Context) error {
+	if _, err := r.host.Exec(ctx, "rm -f "+r.DataDir+"/lab.fill.*"); err != nil {
+		return err
+	}
+	return r.DiskFree(ctx)
+}
+
+// LockData takes the data folder away from Redis and lets a save fail, so that Redis answers MISCONF.
+func (r *Redis) LockData(ctx context.Context) error {
+	if _, err := r.RedisCLI(ctx, "SET", "lab:filler", "x"); err != nil {
+		return err
+	}
+	if _, err := r.host.Exec(ctx, "chown root:root "+r.DataDir+" && chmod 0700 "+r.DataDir); err != nil {
+		return err
+	}
+	if _, err := r.RedisCLI(ctx, "BGSAVE"); err != nil {
+		return err
+	}
+	return r.untilReply(ctx, "MISCONF")
+}
+
+// UnlockData ends LockData.
+func (r *Redis) UnlockData(ctx context.Context) error {
+	if _, err := r.host.Exec(ctx, "chown redis:redis "+r.DataDir+" && chmod 0750 "+r.DataDir); err != nil {
+		return err
+	}
+	return r.DiskFree(ctx)
+}
+
+// CorruptAOF switches the append-only file on, spoils it and kills the process, so that Redis refuses to load and systemd gives up.
+func (r *Redis) CorruptAOF(ctx context.Context) error {
+	if err := r.AppendConfig(ctx, "appendonly yes"); err != nil {
+		return err
+	}
+	if _, err := r.RedisCLI(ctx, "CONFIG", "SET", "appendonly", "yes"); err != nil {
+		return err
+	}
+	err := r.until(ctx, "the append-only file is there", func(ctx context.Context) error {
+		info, err := r.RedisCLI(ctx, "INFO", "persistence")
+		if err == nil && !strings.Contains(info, "aof_rewrite_in_progress:0") {
+			err = errors.New("still rewriting")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for range 20 {
+		if _, err := r.RedisCLI(ctx, "SET", "lab:data", strings.Repeat("x", 1000)); err != nil {
+			return err
+		}
+	}
+	spoil := "for f in " + r.DataDir + "/appendonlydir/*.incr.aof; do printf 'NOTREDIS' | dd of=\"$f\" bs=1 conv=notrunc 2>/dev/null; done"
+	if _, err := r.host.Exec(ctx, spoil); err != nil {
+		return err
+	}
+	if err := r.Kill9(ctx); err != nil {
+		return err
+	}
+	return r.untilProperty(ctx, "ActiveState", "failed")
+}
+
+// RemoveAOF deletes the append-only file, good or spoilt, and switches it off. It starts nothing.
+func (r *Redis) RemoveAOF(ctx context.Context) error {
+	if _, err := r.host.Exec(ctx, "rm -rf "+r.DataDir+"/appendonlydir"); err != nil {
+		return err
+	}
+	return r.FixConfig(ctx)
+}
+
+// SlowSave starts a save in the background that takes about the given time.
+func (r *Redis) SlowSave(ctx context.Context, d time.Duration) error {
+	populate := "for i=1," + strconv.Itoa(slowKeys) + " do redis.call('SET','lab:slow:'..i,i) end"
+	delay := strconv.FormatInt((d / slowKeys).Microseconds(), 10)
+	for _, args := range [][]string{{"EVAL", populate, "0"}, {"CONFIG", "SET", "rdb-key-save-delay", delay}, {"BGSAVE"}} {
+		if _, err := r.RedisCLI(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return r.until(ctx, "a save is running", func(ctx context.Context) error {
+		info, err := r.RedisCLI(ctx, "INFO", "persistence")
+		if err == nil && !strings.Contains(info, "rdb_bgsave_in_progress:1") {
+			err = errors.New("no save is running")
+		}
+		return err
+	})
+}
+
+// MemoryFull lets the data reach maxmemory, so that Redis refuses writes with OOM and answers PING as ever.
+func (r *Redis) MemoryFull(ctx context.Context) error {
+	for _, args := range [][]string{{"CONFIG", "SET", "maxmemory-policy", "noeviction"}, {"CONFIG", "SET", "maxmemory", "1"}} {
+		if _, err := r.RedisCLI(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return r.until(ctx, "writes are refused", func(ctx context.Context) error {
+		reply, err := r.RedisCLI(ctx, "SET", "lab:more", "x")
+		if strings.Contains(reply, "OOM") || (err != nil && strings.Contains(err.Error(), "OOM")) {
+			return nil
+		}
+		return errors.Join(err, fmt.Errorf("answered %q", reply))
+	})
+}
+
+// MemoryFree ends MemoryFull.
+func (r *Redis) MemoryFree(ctx context.Context) error {
+	_, err := r.RedisCLI(ctx, "CONFIG", "SET", "maxmemory", "0")
+	return err
+}
+
+// NoPersistence lets Redis keep nothing on disk, now and after a restart.
+func (r *Redis) NoPersistence(ctx context.Context) error {
+	if err := r.AppendConfig(ctx, `save ""`); err != nil {
+		return err
+	}
+	_, err := r.RedisCLI(ctx, "CONFIG", "SET", "save", "")
+	return err
+}
+
+// ReplicaOf makes a server the replica of another one of the same host, until Reset.
+func (r *Redis) ReplicaOf(ctx context.Context, master *Redis) error {
+	for _, args := range [][]string{{"CONFIG", "SET", "masterauth", r.host.Password}, {"REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port)}} {
+		if _, err := r.RedisCLI(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return r.until(ctx, "the link to its master is up", func(ctx context.Context) error {
+		info, err := r.RedisCLI(ctx, "INFO", "replication")
+		if err == nil && !strings.Contains(info, "master_link_status:up") {
+			err = errors.New("the link is down")
+		}
+		return err
+	})
+}

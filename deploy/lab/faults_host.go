@@ -123,9 +123,9 @@ func (h *Host) block(ctx context.Context, how string, ports []int) error {
 	return nil
 }
 
-// Heal ends Partition and Reject.
+// Heal ends Partition, Reject, Loss and the way of an impostor.
 func (h *Host) Heal(ctx context.Context) error {
-	if err := h.iptables(ctx, "-F"); err != nil {
+	if err := h.iptables(ctx, "-F", "-t nat -F"); err != nil {
 		return fmt.Errorf("heal: %w", err)
 	}
 	return nil

@@ -42,15 +42,37 @@ var effects = map[string]struct {
 	"drop-in": {
 		args: []string{"[Service]\nTimeoutStartSec=5"}, script: "systemctl show -p TimeoutStartUSec redis-server", want: "TimeoutStartUSec=5s", redisStaysUp: true,
 	},
-	"ssh-down":       {script: "systemctl is-active ssh || :", want: "inactive", dial: "ssh", dialed: "refused", redisStaysUp: true},
-	"ssh-freeze":     {script: "grep -h State /proc/$(pgrep -o -x sshd)/status", want: "T (stopped)", dial: "ssh", dialed: "", redisStaysUp: true},
-	"partition":      {script: "echo", dial: "redis", dialed: "timeout", redisStaysUp: true},
-	"reject":         {args: []string{"6379"}, script: "echo", dial: "redis", dialed: "refused", redisStaysUp: true},
-	"link-down":      {script: "ip -o link show eth0", want: "state DOWN", dial: "ssh", dialed: "timeout", redisStaysUp: true},
-	"sudo-removed":   {script: "runuser -u autobot -- sudo -n systemctl restart redis-server 2>&1 || :", want: "password is required", redisStaysUp: true},
-	"key-revoked":    {script: "ls /home/autobot/.ssh", redisStaysUp: true},
-	"host-key":       {script: "ls /etc/ssh", want: "ssh_host_ed25519_key", redisStaysUp: true},
-	"bus-down":       {script: "runuser -u autobot -- systemctl is-active redis-server 2>&1 || :", want: "Failed to connect to bus", redisStaysUp: true},
+	"ssh-down":     {script: "systemctl is-active ssh || :", want: "inactive", dial: "ssh", dialed: "refused", redisStaysUp: true},
+	"ssh-freeze":   {script: "grep -h State /proc/$(pgrep -o -x sshd)/status", want: "T (stopped)", dial: "ssh", dialed: "", redisStaysUp: true},
+	"partition":    {script: "echo", dial: "redis", dialed: "timeout", redisStaysUp: true},
+	"reject":       {args: []string{"6379"}, script: "echo", dial: "redis", dialed: "refused", redisStaysUp: true},
+	"link-down":    {script: "ip -o link show eth0", want: "state DOWN", dial: "ssh", dialed: "timeout", redisStaysUp: true},
+	"sudo-removed": {script: "runuser -u autobot -- sudo -n systemctl restart redis-server 2>&1 || :", want: "password is required", redisStaysUp: true},
+	"key-revoked":  {script: "ls /home/autobot/.ssh", redisStaysUp: true},
+	"host-key":     {script: "ls /etc/ssh", want: "ssh_host_ed25519_key", redisStaysUp: true},
+	"bus-down":     {script: "runuser -u autobot -- systemctl is-active redis-server 2>&1 || :", want: "Failed to connect to bus", redisStaysUp: true},
+	"outside": {
+		script: "systemctl is-active redis-server || :; redis-cli PING", want: "inactive\nPONG", redisStaysUp: true, undoLeavesDown: true,
+	},
+	"impostor": {script: "systemctl is-active redis-server; redis-cli -p 16379 PING", want: "active\nPONG", redisStaysUp: true},
+	"no-unit":  {script: "systemctl start redis-server 2>&1 || :", want: "not found", undoLeavesDown: true, dial: "redis", dialed: "refused"},
+	"hang-stop": {
+		script: "systemctl show -p SubState redis-server; redis-cli PING", want: "SubState=stop-sigterm\nBUSY",
+	},
+	"hang-stop-serving": {
+		script: "systemctl show -p SubState redis-server; tail -n 5 /var/log/redis/redis-server.log", want: "can't exit", redisStaysUp: true,
+	},
+	"oom-kill":       {script: "journalctl -q --no-pager -u redis-server", want: "status=9/KILL"},
+	"no-inodes":      {script: "redis-cli SET a b; df -i /var/lib/redis", want: "MISCONF"},
+	"data-locked":    {script: "redis-cli SET a b; tail -n 5 /var/log/redis/redis-server.log", want: "MISCONF"},
+	"corrupt-aof":    {script: "cat /var/log/redis/redis-server.log", want: "Bad file format", dial: "redis", dialed: "refused", undoLeavesDown: true},
+	"memory-full":    {script: "redis-cli SET a b", want: "OOM", redisStaysUp: true},
+	"loss":           {script: "echo", redisStaysUp: true},
+	"account-locked": {script: "ls /etc/nologin", want: "nologin", redisStaysUp: true},
+	"logs-hidden":    {script: "runuser -u autobot -- journalctl -q -n 1 -u redis-server 2>&1 || :", want: "", redisStaysUp: true},
+	"journal-freeze": {script: "grep State /proc/$(pgrep -x systemd-journal)/status", want: "T (stopped)", redisStaysUp: true},
+	"ssh-flood":      {script: "ss -Htn state established sport = :22 | wc -l", redisStaysUp: true},
+	"reboot":         {script: "until redis-cli PING; do sleep 0.1; done; cut -d. -f1 /proc/uptime", redisStaysUp: true},
 	"systemd-freeze": {script: "timeout 1 systemctl is-active redis-server || echo hangs", want: "hangs", redisStaysUp: true},
 }
 
@@ -76,7 +98,7 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			// After a crash systemd may have Redis back at any moment.
-			if err := h.Running(brief(t)); fault.Name != "kill9" && (err == nil) != effect.redisStaysUp {
+			if err := h.Running(brief(t)); fault.Name != "kill9" && fault.Name != "oom-kill" && (err == nil) != effect.redisStaysUp {
 				t.Errorf("Redis inside the host: %v", err)
 			}
 			if fault.Undo != nil {

@@ -12,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -61,7 +63,7 @@ const (
 	faultTimeout = 30 * time.Second
 )
 
-// Host is one running Redis host. Its fields do not change after Up; its methods may be called from several goroutines, but faults
+// Host is one running Redis host. Its fields do not change after Up (a Reboot changes PID); its methods may be called from several goroutines, but faults
 // on the same thing do not combine by themselves.
 type Host struct {
 	// Redis is the stock server, redis-server.service on port 6379; its faults are faults of the host.
@@ -84,6 +86,9 @@ type Host struct {
 	keep    bool
 	log     io.Writer
 	release func() // ends the watchdog; nil for a host of another process
+
+	flood    sync.Mutex // guards flooding
+	flooding []net.Conn // of FloodSSH
 }
 
 // Redis is one Redis server of a host.

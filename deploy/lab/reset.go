@@ -26,12 +26,13 @@ const saveState = `
 mkdir -p ` + savedDir + `
 cp -a /etc/redis /etc/ssh /etc/sudoers.d ` + savedDir + `/
 cp -a /home/` + labUser + `/.ssh ` + savedDir + `/home-ssh
+cp -a ` + unitFile + ` ` + savedDir + `/
 `
 
 // Reset undoes every fault and brings the host to the state that Up left, with empty data and empty logs, in about a second. It
 // returns when each Redis answers PONG and sshd lets the key in.
 func (h *Host) Reset(ctx context.Context) error {
-	for _, undo := range []func(context.Context) error{h.ThawSystemd, h.LinkUp, h.Heal} {
+	for _, undo := range []func(context.Context) error{h.ThawSystemd, h.LinkUp, h.Heal, h.ThawJournal, h.UnfloodSSH} {
 		if err := undo(ctx); err != nil {
 			return fmt.Errorf("reset: %w", err)
 		}
@@ -52,7 +53,10 @@ func (h *Host) resetScript() string {
 pkill -CONT -x sshd || :
 systemctl start dbus.socket dbus.service
 systemctl stop 'lab-*' 2>/dev/null || :
-rm -rf /etc/systemd/system/*.service.d/lab.conf
+rm -rf /etc/systemd/system/*.service.d/lab.conf /etc/nologin
+[ -e ` + unitFile + ` ] || { ` + restoreUnit + `}
+` + h.resetGroups() + `
+chown redis:redis /var/lib/redis && chmod 0750 /var/lib/redis
 for unit in ` + all + `; do
     [ "$(readlink "/etc/systemd/system/$unit")" != /dev/null ] || rm "/etc/systemd/system/$unit"
 done
@@ -69,4 +73,12 @@ journalctl --quiet --rotate --vacuum-time=1us
 systemctl start ` + all + `
 systemctl restart ssh.service
 `
+}
+
+// resetGroups is the line of the script that gives our account its groups back, where it has any.
+func (h *Host) resetGroups() string {
+	if h.Access == AccessDocument {
+		return ":"
+	}
+	return "usermod --groups systemd-journal,adm " + h.User
 }
