@@ -40,6 +40,15 @@ func (r *Remediator) gather(ctx context.Context, u *unit, state health.Unit, too
 			}
 		}
 	}
+	if u.svc().Unit.DataDir != "" {
+		if res, err := r.o.Host.Run(ctx, u.id, host.VerbDisk, 0); err == nil {
+			for _, d := range host.ParseDisk(res.Stdout) {
+				if d.Inodes > 0 && d.InodesFree == 0 && strings.HasPrefix(u.svc().Unit.DataDir+"/", strings.TrimSuffix(d.Path, "/")+"/") {
+					e.NoInodes = d.Path
+				}
+			}
+		}
+	}
 	return e
 }
 

@@ -19,10 +19,11 @@ import (
 	"github.com/redis-medic/redis-medic/deploy/lab/stack"
 )
 
-// host and st are shared by all tests.
+// host and st are shared by all tests; binary is the program under test.
 var (
-	host *lab.Host
-	st   *stack.Stack
+	host   *lab.Host
+	st     *stack.Stack
+	binary string
 )
 
 func TestMain(m *testing.M) {
@@ -42,8 +43,7 @@ func TestMain(m *testing.M) {
 func runAll(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	binary, err := build(ctx)
-	if err != nil {
+	if binary, err = build(ctx); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(filepath.Dir(binary))) }()
@@ -51,11 +51,20 @@ func runAll(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, host.Down()) }()
-	if st, err = stack.Up(ctx, stack.Options{Host: host, Binary: binary, Log: os.Stderr, LogDir: os.Getenv("REDIS_MEDIC_E2E_LOGS")}); err != nil {
+	if st, err = stack.Up(ctx, stack.Options{Host: host, Binary: binary, Log: os.Stderr, LogDir: logsOf("chain")}); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, st.Down()) }()
 	return m.Run(), nil
+}
+
+// logsOf is where the programs' output of one stack is kept, when somebody asks for it.
+func logsOf(name string) string {
+	dir := os.Getenv("REDIS_MEDIC_E2E_LOGS")
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, name)
 }
 
 // build makes the program as the Makefile does, in a folder of its own.

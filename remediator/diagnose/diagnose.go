@@ -3,6 +3,7 @@
 package diagnose
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ type Evidence struct {
 	Journal  []string
 	RedisLog []string
 	Holder   string // who listens on the service's port: "python3 (pid 4711)"; empty: nobody, or not known
+	NoInodes string // where the file system of the data is mounted, if it has no inode left; empty: it has, or not known
 }
 
 // pattern is one way in which Redis or systemd says what is wrong.
@@ -98,7 +100,7 @@ func Classify(e Evidence) Finding {
 	}
 	for _, p := range patterns {
 		if proof := lastMatch(p.expr, lines); proof != "" {
-			return withHolder(Finding{p.cause, p.text, p.advice, proof, p.permanent}, e)
+			return withFacts(Finding{p.cause, p.text, p.advice, proof, p.permanent}, e)
 		}
 	}
 	switch {
@@ -108,9 +110,22 @@ func Classify(e Evidence) Finding {
 		return Finding{StartTimeout, "Redis was not ready before systemd's start timeout",
 			"raise TimeoutStartSec above the time that the data set takes to load", "Result=timeout", true}
 	case e.Unit.StartLimited():
-		return Finding{StartLimit, "it failed so often that systemd gave up", "look at the evidence for why it failed", "Result=" + e.Unit.Result, false}
+		return Finding{StartLimit, "it failed so often that systemd gave up" + ended(e.Unit), "look at the evidence for why it failed", "Result=" + e.Unit.Result, false}
 	}
-	return Finding{Cause: Unknown, Text: "the reason is not in the unit's state, the journal or the Redis log", Advice: "look at the evidence"}
+	return Finding{Cause: Unknown, Text: "the reason is not in the unit's state, the journal or the Redis log" + ended(e.Unit), Advice: "look at the evidence"}
+}
+
+// ended says how the main process ended (waitid(2): 1 exited, 2 killed, 3 dumped), where that says more than nothing.
+func ended(u health.Unit) string {
+	switch {
+	case u.ExecMainCode == 1 && u.ExecMainStatus != 0:
+		return fmt.Sprintf(" (the process ended with exit code %d)", u.ExecMainStatus)
+	case u.ExecMainCode == 2 && u.ExecMainStatus == 9:
+		return " (the process was ended by signal 9, as the kernel does for want of memory, or a person)"
+	case u.ExecMainCode == 2 || u.ExecMainCode == 3:
+		return fmt.Sprintf(" (the process was ended by signal %d)", u.ExecMainStatus)
+	}
+	return ""
 }
 
 // configError finds Redis's config error block: the banner, the line's number, the line itself and the complaint.
@@ -148,6 +163,11 @@ func configError(journal []string) (Finding, bool) {
 	if complaint != "" {
 		text += " (" + complaint + ")"
 	}
+	if fields := strings.Fields(directive); len(fields) > 1 && strings.Contains(complaint, "Permission denied") {
+		// The line is right, the file behind it is not: another configuration would not help.
+		return Finding{Permission, "Redis may not use " + strings.Join(fields[1:], " ") + " (" + fields[0] + " in redis.conf)",
+			"correct the owner and mode of the file or folder", ">>> '" + directive + "': " + complaint, true}, true
+	}
 	return Finding{ConfigError, text, "correct that line of redis.conf, then start the service", journal[at], true}, true
 }
 
@@ -157,9 +177,13 @@ var secretLine = regexp.MustCompile(`(?i)^\s*(user\s+\S+|sentinel\s+\S*(?:pas|au
 // withoutSecret keeps what names the directive and hides its values.
 func withoutSecret(line string) string { return secretLine.ReplaceAllString(line, "$1 [redacted]") }
 
-func withHolder(f Finding, e Evidence) Finding {
-	if f.Cause == PortInUse && e.Holder != "" {
+// withFacts adds what the host says of itself to what the log says.
+func withFacts(f Finding, e Evidence) Finding {
+	switch {
+	case f.Cause == PortInUse && e.Holder != "":
 		f.Text = "the port is held by " + e.Holder
+	case f.Cause == DiskFull && e.NoInodes != "":
+		f.Text, f.Advice = "no inode is left on "+e.NoInodes, "remove files there, however small; df -i counts them"
 	}
 	return f
 }

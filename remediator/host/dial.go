@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -109,6 +110,9 @@ func (c *Client) classifyHandshake(ctx context.Context, err error, authReached b
 		return c.fail(health.ClassTimeout, "the host accepts the connection, but its SSH server does not answer", errors.Join(errDialDeadline, err))
 	case authReached && (strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "ssh: disconnect")):
 		return c.fail(health.ClassAuth, "the host does not accept our key", err)
+	case authReached && errors.Is(err, io.EOF):
+		// OpenSSH accepts the key and hangs up without a word where PAM refuses the account (locked, expired, /etc/nologin).
+		return c.fail(health.ClassAuth, "the host hangs up on our account after it has seen our key", err)
 	default:
 		return c.fail(health.ClassUnreachable, "the host's SSH server ended the connection", err)
 	}
