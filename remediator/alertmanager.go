@@ -72,6 +72,30 @@ func (a *Alertmanager) Alerts(ctx context.Context) ([]Alert, error) {
 	return out, nil
 }
 
+// Silences implements SilenceSource: the silences in force.
+func (a *Alertmanager) Silences(ctx context.Context) ([]Silence, error) {
+	var list []struct {
+		ID        string    `json:"id"`
+		CreatedBy string    `json:"createdBy"`
+		Comment   string    `json:"comment"`
+		EndsAt    time.Time `json:"endsAt"`
+		Matchers  []Matcher `json:"matchers"`
+		Status    struct {
+			State string `json:"state"`
+		} `json:"status"`
+	}
+	if err := a.call(ctx, http.MethodGet, "/api/v2/silences", nil, &list); err != nil {
+		return nil, err
+	}
+	var out []Silence
+	for _, s := range list {
+		if s.Status.State == "active" {
+			out = append(out, Silence{ID: s.ID, By: s.CreatedBy, Comment: s.Comment, Until: s.EndsAt, Matchers: s.Matchers})
+		}
+	}
+	return out, nil
+}
+
 // noticeNames are the alert names of the moments.
 var noticeNames = map[NoticeKind]string{
 	NoticeStarted: "RedisMedicRecoveryStarted", NoticeRecovered: "RedisMedicRecovered",

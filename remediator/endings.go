@@ -21,9 +21,13 @@ func (r *Remediator) opened(ctx context.Context, u *unit, in ladder.Input) {
 	code, text := cause(in)
 	u.mu.Lock()
 	u.incident.Cause, u.incident.CauseText = string(code), text
-	alert := u.incident.Alert
+	alert, source, since := u.incident.Alert, u.incident.Source, u.incident.AlertAt
 	u.mu.Unlock()
-	r.stepDone(ctx, u, Step{Kind: "opened", Code: alert, Text: "alert " + alert + " confirmed by our own probe: " + text, Evidence: seen(in)})
+	words := "alert " + alert + " confirmed by our own probe: " + text
+	if source == SourceProbe {
+		words = fmt.Sprintf("no alert came for %s while our own probe confirmed an outage: %s", in.Now.Sub(since).Round(time.Second), text)
+	}
+	r.stepDone(ctx, u, Step{Kind: "opened", Code: alert, Text: words, Evidence: seen(in)})
 }
 
 // watch follows a recovered service through its stability window.
@@ -37,6 +41,9 @@ func (r *Remediator) watch(ctx context.Context, u *unit, in ladder.Input) time.D
 		return 0
 	}
 	u.mu.Lock()
+	if !in.First.Serving() {
+		u.steadyFrom(in.Now) // it was away for a moment
+	}
 	left := u.incident.Climbed.WatchUntil.Sub(in.Now)
 	u.mu.Unlock()
 	if left > 0 {
@@ -44,6 +51,19 @@ func (r *Remediator) watch(ctx context.Context, u *unit, in ladder.Input) time.D
 	}
 	r.closeIncident(ctx, u, IncidentRecovered, "recovered", "it stayed healthy through the stability window", in.Now)
 	return idle
+}
+
+// steadyFrom begins the stability window anew, where one is running. The caller holds u.mu.
+func (u *unit) steadyFrom(now time.Time) {
+	if u.incident == nil || u.incident.Climbed.WatchUntil.IsZero() {
+		return
+	}
+	c := &u.incident.Climbed
+	window := u.svc().Stability
+	if n := len(c.Attempts); n > 0 {
+		window = u.window(c.Attempts[n-1].Rung)
+	}
+	c.WatchUntil = now.Add(window)
 }
 
 // healthy ends an incident that came right: by an act of ours whose verification a restart of this process cut off, or by
@@ -180,6 +200,7 @@ func (r *Remediator) closeIncident(ctx context.Context, u *unit, status Incident
 		handled[fp] = a.StartsAt
 	}
 	u.mem.Handled = handled
+	u.own, u.trouble = nil, time.Time{}
 	u.mu.Unlock()
 	r.undegrade(u, now)
 	r.stepDone(ctx, u, Step{Kind: "closed", Code: code, Result: string(status), Text: text})
@@ -190,6 +211,9 @@ func (r *Remediator) closeIncident(ctx context.Context, u *unit, status Incident
 		r.auditQuietly(ctx, rec)
 	}
 	u.mu.Lock()
+	if u.dirty {
+		u.unstored = append(u.unstored, inc) // else it would be open again after a restart
+	}
 	u.incident = nil
 	u.mu.Unlock()
 }

@@ -24,6 +24,8 @@ func (r *Remediator) holds(u *unit, now time.Time) []Hold {
 	}
 	if h := silenced(u.alerts); h != nil {
 		out = append(out, *h)
+	} else if h := u.knownSilence(now); h != nil {
+		out = append(out, *h)
 	}
 	if until := time.Unix(0, r.stallUntil.Load()); now.Before(until) {
 		out = append(out, Hold{Code: HoldStalled, Text: "redis-medic itself stood still: its evidence may be old", Since: now, Until: until})

@@ -171,6 +171,9 @@ func (r *Remediator) recordSelfHealing(u *unit, now, before health.Unit) {
 		OpenedAt: at.UTC(), RecoveredAt: at.UTC(), ClosedAt: at.UTC(),
 		Steps: []Step{{At: at.UTC(), Kind: "observed", Code: "restarted_by_systemd", Result: "success", Text: text}}}}
 	err := u.save(ctx, r.o.Store, inc, at)
+	if err != nil {
+		u.unstored = append(u.unstored, inc)
+	}
 	u.mu.Unlock()
 	if err != nil {
 		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("record a restart by systemd")

@@ -103,7 +103,5 @@ func (r *Remediator) keepKnown(u *unit) {
 	defer cancel()
 	if err := u.save(ctx, r.o.Store, nil, time.Now()); err != nil {
 		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("store what is known of a service")
-		return
 	}
-	u.dirty, u.savedAt = false, time.Now()
 }

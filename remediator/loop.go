@@ -33,6 +33,7 @@ func (r *Remediator) work(ctx context.Context, u *unit) error {
 
 // step looks and decides once; it returns when to look again.
 func (r *Remediator) step(ctx context.Context, u *unit) time.Duration {
+	r.keepKnown(u)
 	r.guardLoop(ctx, u)
 	inc, fresh := r.currentIncident(u)
 	if inc == nil {
@@ -74,20 +75,34 @@ func (r *Remediator) currentIncident(u *unit) (inc *incidentDoc, fresh bool) {
 		return u.incident, false
 	}
 	for _, a := range u.alerts {
-		if !a.Firing || a.Suppressed != "" {
-			continue
+		if u.unsettled(a) {
+			u.incident = newIncident(u.id, SourceAlert, a)
+			return u.incident, true
 		}
-		if at, ok := u.mem.Handled[a.Fingerprint]; ok && at.Equal(a.StartsAt) && !u.down {
-			continue
-		}
-		now := time.Now()
-		u.incident = &incidentDoc{Incident: Incident{
-			ID: newID("inc", now), Service: u.id, Source: SourceAlert, Alert: a.Name, Fingerprint: a.Fingerprint, AlertAt: a.StartsAt,
-			OpenedAt: now.UTC(), Status: IncidentObserving,
-		}}
+	}
+	if u.own != nil {
+		u.incident = newIncident(u.id, SourceProbe, *u.own)
 		return u.incident, true
 	}
 	return nil, false
+}
+
+func newIncident(service string, source Source, a Alert) *incidentDoc {
+	now := time.Now()
+	return &incidentDoc{Incident: Incident{
+		ID: newID("inc", now), Service: service, Source: source, Alert: a.Name, Fingerprint: a.Fingerprint, AlertAt: a.StartsAt,
+		OpenedAt: now.UTC(), Status: IncidentObserving,
+	}}
+}
+
+// unsettled reports whether an alert calls for an incident: it fires, nobody has silenced it, and its episode was not handled yet.
+// The caller holds u.mu.
+func (u *unit) unsettled(a Alert) bool {
+	if !a.Firing || a.Suppressed != "" {
+		return false
+	}
+	at, ok := u.mem.Handled[a.Fingerprint]
+	return !ok || !at.Equal(a.StartsAt) || u.down
 }
 
 // holdsBack reports whether a person holds automatic recovery: then an alert opens no incident at all.

@@ -61,6 +61,7 @@ type memory struct {
 	DegradedSince  time.Time            `json:"degraded_since,omitzero"`
 	Handled        map[string]time.Time `json:"handled,omitempty"` // alert episodes that are settled: fingerprint → startsAt
 	Pending        *pending             `json:"pending,omitempty"`
+	Silences       []Silence            `json:"silences,omitempty"` // that cover the service, when Alertmanager was last read
 }
 
 // climbed is the private half of an open incident: how far it has come.
@@ -98,6 +99,9 @@ type unit struct {
 	busy     *Busy
 	alerts   map[string]Alert // firing, by fingerprint
 	down     bool             // the last look found it not serving, by positive evidence; for the storm guard
+	trouble  time.Time        // since when our own probe confirms an outage; zero: it does not
+	own      *Alert           // stands for the alert that did not come
+	unstored []*incidentDoc   // closed while they could not be stored
 	dirty    bool             // mem has changed and is not stored yet
 	sighted  time.Time        // when the unit of mem.Process was read
 	savedAt  time.Time        // when mem was last stored for the sake of what is known of a healthy Redis
@@ -162,14 +166,19 @@ func (u *unit) load(ctx context.Context, s store.Documents) error {
 	return nil
 }
 
-// save makes the memory, and the incident where one is given, durable in one transaction. The caller holds u.mu.
+// save makes the memory, and the incident where one is given, durable in one transaction, and what an earlier failure left behind.
+// After a failure u.dirty says that something is still to be stored. The caller holds u.mu.
 func (u *unit) save(ctx context.Context, s store.Documents, inc *incidentDoc, now time.Time) error {
 	state, err := json.Marshal(u.mem)
 	if err != nil {
 		return fmt.Errorf("encode the state of %s: %w", u.id, err)
 	}
 	docs := []store.Document{{Kind: kindState, ID: u.id, Service: u.id, Open: true, At: now, JSON: state}}
+	incidents := u.unstored
 	if inc != nil {
+		incidents = append(slices.Clone(incidents), inc)
+	}
+	for _, inc := range incidents {
 		body, err := json.Marshal(inc)
 		if err != nil {
 			return fmt.Errorf("encode incident %s: %w", inc.ID, err)
@@ -177,8 +186,10 @@ func (u *unit) save(ctx context.Context, s store.Documents, inc *incidentDoc, no
 		docs = append(docs, store.Document{Kind: kindIncident, ID: inc.ID, Service: u.id, Open: !inc.Status.Closed(), At: inc.OpenedAt, JSON: body})
 	}
 	if err := s.PutDocuments(ctx, docs...); err != nil {
+		u.dirty = true
 		return fmt.Errorf("store the state of %s: %w", u.id, err)
 	}
+	u.dirty, u.unstored, u.savedAt = false, nil, now
 	return nil
 }
 

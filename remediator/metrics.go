@@ -16,6 +16,7 @@ type metrics struct {
 
 	recoveries, attempts, skipped, held, incidents, operations *prometheus.CounterVec
 	webhooks, alerts, reconciles, notices                      *prometheus.CounterVec
+	detections                                                 *prometheus.CounterVec
 	truncated                                                  prometheus.Counter
 	rungs, outage                                              *prometheus.HistogramVec
 	webhookTime                                                prometheus.Histogram
@@ -42,6 +43,7 @@ func newMetrics(r *Remediator) *metrics {
 		webhooks:    counter(metric.MedicWebhookRequests, "code"),
 		alerts:      counter(metric.MedicWebhookAlerts, "result"),
 		reconciles:  counter(metric.MedicReconciles, "result"),
+		detections:  counter(metric.MedicOwnDetections, "service", "why"),
 		notices:     counter(metric.MedicNotices, "result"),
 		truncated:   prometheus.NewCounter(prometheus.CounterOpts{Name: metric.MedicWebhookTruncated, Help: metric.Help(metric.MedicWebhookTruncated)}),
 		rungs:       histogram(metric.MedicLadderStepDuration, seconds, "service", "level", "result"),
@@ -73,7 +75,7 @@ func newMetrics(r *Remediator) *metrics {
 func (r *Remediator) Collectors() []prometheus.Collector {
 	m := r.metrics
 	return []prometheus.Collector{m.recoveries, m.attempts, m.skipped, m.held, m.incidents, m.operations, m.webhooks, m.alerts,
-		m.reconciles, m.notices, m.truncated, m.rungs, m.outage, m.webhookTime, stateCollector{r}}
+		m.reconciles, m.notices, m.detections, m.truncated, m.rungs, m.outage, m.webhookTime, stateCollector{r}}
 }
 
 // stateCollector publishes the state of every service as it is at scrape time.
@@ -85,6 +87,7 @@ var (
 	descBreaker    = desc(metric.MedicBreakerState, "service", "state")
 	descManual     = desc(metric.MedicManualIntervention, "service")
 	descHeard      = desc(metric.MedicWebhookLast)
+	descSilence    = desc(metric.MedicChainSilence)
 	descReconciled = desc(metric.MedicReconcileLast)
 )
 
@@ -94,7 +97,7 @@ func desc(name string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (c stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descDesired, descHold, descBreaker, descManual, descHeard, descReconciled} {
+	for _, d := range []*prometheus.Desc{descDesired, descHold, descBreaker, descManual, descHeard, descSilence, descReconciled} {
 		ch <- d
 	}
 }
@@ -127,6 +130,11 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(descManual, s.ManualIntervention, s.Service)
 	}
+	spoke := c.r.began
+	if at := c.r.heard.Load(); at > 0 {
+		spoke = time.Unix(0, at)
+	}
+	ch <- prometheus.MustNewConstMetric(descSilence, prometheus.GaugeValue, max(time.Since(spoke), 0).Seconds())
 	if at := c.r.heard.Load(); at > 0 {
 		ch <- prometheus.MustNewConstMetric(descHeard, prometheus.GaugeValue, float64(at)/float64(time.Second))
 	}

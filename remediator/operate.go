@@ -322,6 +322,7 @@ func (r *Remediator) settle(u *unit, req Request, res *Result, err error, genera
 		u.mem.Starts = slices.DeleteFunc(u.mem.Starts, func(t time.Time) bool { return t.Equal(p.Since) })
 	}
 	u.mem.Pending = nil
+	u.steadyFrom(time.Now())
 	if serr := r.saveLocked(ctx, u); serr != nil {
 		r.o.Logger.Error().Err(serr).Str("service", u.id).Msg("store the outcome of an operation")
 	}

@@ -98,6 +98,7 @@ type Options struct {
 	Silencer      Silencer      // nil: a maintenance silences nothing
 	Reconcile     time.Duration // default 5 s
 	Storm         StormSettings
+	Detection     Detection
 	Lead          func() bool // whether this process may act, where several share a store; nil: always. It must not wait
 	Listen        string      // of the webhook; empty: no listener
 	WebConfigFile string      // Prometheus web config; empty: plain HTTP

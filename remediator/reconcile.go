@@ -72,6 +72,15 @@ func (r *Remediator) reconcile(ctx context.Context) error {
 		}
 		byService[a.Service][a.Fingerprint] = a
 	}
+	if s, ok := r.o.Alerts.(SilenceSource); ok {
+		silences, err := s.Silences(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range r.all() {
+			u.setSilences(silences)
+		}
+	}
 	for _, u := range r.all() {
 		u.setAlerts(byService[u.id], asked)
 	}

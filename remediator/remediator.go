@@ -22,6 +22,7 @@ import (
 type Remediator struct {
 	o        Options
 	listener net.Listener
+	began    time.Time
 	metrics  *metrics
 
 	mu    sync.RWMutex     // guards the fields down to loops
@@ -48,7 +49,7 @@ func New(ctx context.Context, o Options) (*Remediator, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Remediator{o: o, known: map[string]*unit{}, hurry: make(chan struct{}, 1), notices: make(chan Notice, noticeQueue)}
+	r := &Remediator{o: o, began: time.Now(), known: map[string]*unit{}, hurry: make(chan struct{}, 1), notices: make(chan Notice, noticeQueue)}
 	r.actions, r.stopActions = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := r.SetServices(ctx, o.Services); err != nil {
 		return nil, err
@@ -89,6 +90,7 @@ func (r *Remediator) Run(ctx context.Context) error {
 		return err
 	}
 	g.Go(func() error { return r.reconcileLoop(gctx) })
+	g.Go(func() error { return r.watchLoop(gctx) })
 	g.Go(func() error { return r.clockLoop(gctx) })
 	g.Go(func() error { return r.pruneLoop(gctx) })
 	g.Go(func() error { return r.noticeLoop(gctx) })

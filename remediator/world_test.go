@@ -87,6 +87,7 @@ func (w *world) Look(_ context.Context, _ string) (health.Observation, error) {
 		i := *w.info
 		i.At = now
 		o.Info = &i
+		w.known = &i
 	}
 	return o, nil
 }

@@ -79,7 +79,9 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	}
 	r := &report{out: c.out}
 	r.add(*file, good("the configuration is good"))
-	r.add("Alertmanager", checkAlertmanager(ctx, p.Alertmanager))
+	for _, url := range append([]string{p.Alertmanager}, p.Further...) {
+		r.add("Alertmanager", checkAlertmanager(ctx, url))
+	}
 	for _, s := range cfg.Services {
 		if f.NArg() > 0 && !slices.Contains(f.Args(), s.ID) {
 			continue

@@ -24,7 +24,8 @@ type plan struct {
 	Units        map[string]host.Unit
 	Exporter     exporter.Options
 	Remediator   remediator.Options
-	Alertmanager string // its URL; empty: none
+	Alertmanager string   // its URL; empty: none
+	Further      []string // URLs of the other members of its cluster
 	AlertToken   func() string
 	API          controlapi.Options
 	People       alertmanager.Settings // whom Alertmanager tells, and how
@@ -57,8 +58,9 @@ func planOf(cfg *config.Config, secrets *config.Secrets) (*plan, error) {
 			Listen: cfg.Remediator.Listen, WebConfigFile: cfg.Remediator.WebConfigFile, WebhookToken: secrets.WebhookToken.Text,
 			Reconcile: cfg.Remediator.ReconcileInterval,
 			Storm:     remediator.StormSettings{Min: cfg.Remediator.StormGuard.Min, Ratio: cfg.Remediator.StormGuard.Ratio},
+			Detection: remediator.Detection{Enabled: cfg.Remediator.OwnDetection.Enabled, Unread: cfg.Remediator.OwnDetection.AlertmanagerSilent, NoAlert: cfg.Remediator.OwnDetection.NoAlert},
 		},
-		Alertmanager: cfg.Remediator.Alertmanager.URL, AlertToken: secrets.Alertmanager.Text,
+		Alertmanager: cfg.Remediator.Alertmanager.URL, Further: cfg.Remediator.Alertmanager.FurtherURLs, AlertToken: secrets.Alertmanager.Text,
 		State: cfg.Storage.Path, Postgres: postgresPlan{DSN: secrets.PostgresDSN, Lease: cfg.Storage.Postgres.Lease},
 		Audit: auditFile(tree.Audit), AuditLevel: tree.Audit.LogLevel, AuditEmails: tree.Audit.IncludeUserDetails,
 		AuditKeep: time.Duration(tree.Audit.RetentionDays) * 24 * time.Hour, AuditSigner: tree.Audit.SigningKeyFile,

@@ -118,9 +118,11 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	}
 	act.Scripts, act.WebhookToken = remediator.RedisScripts{Target: live.scriptTarget}, live.webhookToken
 	if todo.Alertmanager != "" {
-		if act.Alerts, err = remediator.NewAlertmanager(todo.Alertmanager, live.alertToken); err != nil {
+		cluster, err := remediator.NewAlertmanagers(append([]string{todo.Alertmanager}, todo.Further...), live.alertToken)
+		if err != nil {
 			return nil, err
 		}
+		act.Alerts, act.Notifier, act.Silencer = cluster, cluster, cluster
 	}
 	medic, err := remediator.New(ctx, act)
 	if err != nil {

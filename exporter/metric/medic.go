@@ -21,6 +21,8 @@ const (
 	MedicWebhookLast        = "redis_medic_webhook_last_timestamp_seconds"
 	MedicReconciles         = "redis_medic_reconciles_total"
 	MedicNotices            = "redis_medic_notices_total"
+	MedicOwnDetections      = "redis_medic_own_detections_total"
+	MedicChainSilence       = "redis_medic_chain_silence_seconds"
 	MedicReconcileLast      = "redis_medic_reconcile_last_timestamp_seconds"
 )
 
@@ -44,6 +46,8 @@ var medic = []Desc{
 	{MedicWebhookLast, "When the webhook last heard of Alertmanager, in seconds since the epoch. Absent before the first time.", Gauge, nil},
 	{MedicReconciles, "Readings of Alertmanager's active alerts by result.", Counter, []string{"result"}},
 	{MedicNotices, "Moments of recoveries that were given to Alertmanager for people: sent, failed or dropped.", Counter, []string{"result"}},
+	{MedicChainSilence, "Seconds since the alert chain last spoke: since the newest message to the webhook, or since the start when there was none. The heartbeat alert takes the same way, so it stays below about a minute.", Gauge, nil},
+	{MedicOwnDetections, "Outages that our own probe confirmed while no alert told of them, by why there was none.", Counter, []string{"why"}},
 	{MedicReconcileLast, "When Alertmanager's active alerts were last read, in seconds since the epoch. Absent before the first time.", Gauge, nil},
 }
 

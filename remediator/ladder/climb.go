@@ -146,6 +146,10 @@ func forceRung(in Input, set Settings) (Decision, bool) {
 	if code != "" {
 		return Decision{}, false
 	}
+	// What an error reply names (a full disk, a load, clients without end) is what has to be mended.
+	if r := in.Second.Ping.Reply; r.Alive() && r != health.ReplyPong && r != health.ReplyBusy {
+		return Decision{}, false
+	}
 	return Decision{Kind: Climb, Rung: Force, Acts: acts, Timeout: timeout(set, Force), Code: string(Force), Text: text}, true
 }
 

@@ -105,6 +105,7 @@ func defaultFile() file {
 		Exporter: Exporter{Listen: ":9121", MaxRequests: exporter.DefaultMaxRequests, ScrapeTimeout: exporter.DefaultScrapeTimeout},
 		Remediator: Remediator{
 			Listen: ":9122", ReconcileInterval: 5 * time.Second, StormGuard: StormGuard{Min: 3, Ratio: 0.5},
+			OwnDetection: OwnDetection{Enabled: true, AlertmanagerSilent: 10 * time.Second, NoAlert: 20 * time.Second},
 		},
 		ControlAPI: ControlAPI{
 			Listen: ":8001", JWT: JWT{Issuer: "redis-medic", Audience: "redis-medic"},

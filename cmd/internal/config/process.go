@@ -76,6 +76,18 @@ type Remediator struct {
 	// How often Alertmanager and the own probes are compared with what is in hand.
 	ReconcileInterval time.Duration `key:"reconcile_interval_seconds"`
 	StormGuard        StormGuard    `key:"storm_guard"`
+	OwnDetection      OwnDetection  `key:"own_detection"`
+}
+
+// OwnDetection lets the own probe open an incident when an outage that it has confirmed reaches the remediator by no alert: the rule is
+// missing, or Prometheus or Alertmanager is dead. Silences that were known, holds and maintenance count as for an alert.
+type OwnDetection struct {
+	// Off: without an alert nothing is done.
+	Enabled bool `key:"enabled"`
+	// How long Alertmanager must have been unreadable, with the outage confirmed.
+	AlertmanagerSilent time.Duration `key:"alertmanager_silent_seconds"`
+	// How long the outage must have been confirmed while Alertmanager can be read and shows no alert.
+	NoAlert time.Duration `key:"no_alert_seconds"`
 }
 
 // Webhook is the door for Alertmanager.
@@ -88,6 +100,8 @@ type Webhook struct {
 type Alertmanager struct {
 	// Its base URL; empty: no reconciliation, no own alerts, no silences.
 	URL string `key:"url" check:"url"`
+	// Base URLs of the other members of the same Alertmanager cluster: one that answers is enough.
+	FurtherURLs []string `key:"further_urls" check:"url"`
 	// File with a bearer token for it; empty: none.
 	CredentialsFile string `key:"credentials_file" file:"secret"`
 }

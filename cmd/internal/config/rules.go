@@ -20,6 +20,9 @@ func (d *decoder) checkProcess(f file) {
 	if f.Remediator.Alertmanager.URL == "" && f.Remediator.Alertmanager.CredentialsFile != "" {
 		d.faultAt("remediator.alertmanager.credentials_file", "has no effect without remediator.alertmanager.url; set that too")
 	}
+	if am := f.Remediator.Alertmanager; am.URL == "" && len(am.FurtherURLs) > 0 {
+		d.faultAt("remediator.alertmanager.further_urls", "are set without remediator.alertmanager.url; make the first of them the url")
+	}
 	if s := f.ControlAPI.Session; s.Idle > s.Max {
 		d.faultAt("controlapi.session.idle_seconds", "is longer than max_seconds; make it shorter")
 	}
