@@ -30,6 +30,7 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
+	maxStreams        = 64 // requests at once over one HTTP/2 connection
 	pruneEvery        = time.Minute
 )
 
@@ -91,6 +92,7 @@ func (a *API) assemble(o Options) error {
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.conf().router.ServeHTTP(w, r) }),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: withConn,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(a.log), slog.LevelDebug),
 	}
 	return nil

@@ -348,7 +348,7 @@ func TestChangesThatNobodyMadeAreSeen(t *testing.T) {
 }
 
 func TestMutedEvents(t *testing.T) {
-	m := muted(Options{Websocket: WebsocketSettings{BroadcastOperations: true}})
+	m := muted(Options{Websocket: WebsocketSettings{BroadcastOperations: true, BroadcastAlerts: true}})
 	for kind, want := range map[remediator.EventType]bool{
 		remediator.EventService: false, remediator.EventHealth: true, remediator.EventServiceStatus: true, remediator.EventAutoRecovery: true,
 		remediator.EventDegradation: true, remediator.EventAlert: false,

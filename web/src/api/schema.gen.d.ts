@@ -2217,6 +2217,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
         };
     };
     healthy: {
@@ -2237,6 +2238,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
         };
     };
     ready: {
@@ -2257,6 +2259,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
             503: components["responses"]["Problem"];
         };
     };
