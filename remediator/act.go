@@ -76,12 +76,12 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 	if r.actions.Err() != nil {
 		return time.Second // shutting down: the next process goes on from observation
 	}
-	if res.denied() {
-		return 0 // nothing was started, so no log can say why a start failed
-	}
 	if res.act == ladder.RestoreConfig {
 		r.keepFinding(u, in.Finding) // no start was tried, so the diagnosis stands
 		return 0
+	}
+	if res.denied() {
+		return 0 // nothing was started, so no log can say why a start failed
 	}
 	if res.underway {
 		return time.Second
