@@ -134,6 +134,13 @@ func chainGroup() Group {
 					faults with their lines.`,
 			},
 			{
+				Name: "RedisMedicNoLeader", Severity: Critical, Self: true, For: time.Minute,
+				Expr:    `sum(redis_medic_leader) == 0`,
+				Summary: "No redis-medic leads",
+				Description: `Several processes share a database and none of them holds its lease, so nothing is repaired and the control API
+					does not answer. The database cannot be reached, is full or refuses writes.`,
+			},
+			{
 				Name: "RedisMedicRulesFailing", Severity: Critical, Self: true, Keep: time.Minute,
 				Expr:    `sum(increase(prometheus_rule_evaluation_failures_total{rule_group=~".*redis_.*"}[2m])) > 0`,
 				Summary: "Prometheus cannot evaluate the rules of redis-medic",
