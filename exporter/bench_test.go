@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/exporter/resp"
@@ -238,6 +240,31 @@ func against(b *testing.B, commands int, encoding string, delay time.Duration) {
 		b.ReportMetric(float64(bytes[i]), name+"-bytes")
 	}
 	b.ReportMetric(0, "ns/op") // the sum of both says nothing
+}
+
+// BenchmarkScrape is one scrape inside this process, without HTTP's own part: what it allocates, and what a profile should show.
+func BenchmarkScrape(b *testing.B) {
+	for _, n := range []int{18, 98} {
+		b.Run(fmt.Sprintf("%d-commands", n), func(b *testing.B) {
+			r := startRedis(b)
+			widen(b, r, n)
+			tg := target(r)
+			tg.Timings = Timings{PingInterval: time.Hour, PingTimeout: 5 * time.Second, InfoInterval: time.Hour, PoolInterval: time.Hour}
+			e, _ := runExporter(b, Options{Targets: []Target{tg}, Units: &fakeUnits{read: running()}})
+			s, _ := e.prober.find("redis")
+			request := httptest.NewRequest(http.MethodGet, "/probe?target=redis", nil)
+			scrape := func() {
+				e.respond(httptest.NewRecorder(), request, func() ([]*dto.MetricFamily, error) {
+					return merge([]*page{e.scrape(b.Context(), s, selection{redis: true}, nil)}), nil
+				})
+			}
+			scrape()
+			b.ReportAllocs()
+			for b.Loop() {
+				scrape()
+			}
+		})
+	}
 }
 
 // delayed forwards to addr and holds every byte back for d, each way.

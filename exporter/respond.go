@@ -10,38 +10,59 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/rs/zerolog"
 )
 
 // respond encodes what gather returns in the format that the client asks for: text, OpenMetrics or protobuf.
 func (e *Exporter) respond(w http.ResponseWriter, r *http.Request, gather prometheus.GathererFunc) {
-	open := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...).FormatType() == expfmt.TypeOpenMetrics
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w, done := compress(w, r)
 	defer done()
-	promhttp.HandlerFor(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		fams, err := gather()
-		if open {
-			keepNames(fams)
-		}
-		return fams, err
-	}), promhttp.HandlerOpts{
-		EnableOpenMetrics: true, DisableCompression: true, ErrorHandling: promhttp.ContinueOnError, ErrorLog: errorLog{e.opt.Logger},
-	}).ServeHTTP(w, r)
+	switch format.FormatType() {
+	case expfmt.TypeTextPlain, expfmt.TypeOpenMetrics:
+		e.respondText(w, format, gather)
+	default:
+		promhttp.HandlerFor(gather, promhttp.HandlerOpts{
+			EnableOpenMetrics: true, DisableCompression: true, ErrorHandling: promhttp.ContinueOnError, ErrorLog: errorLog{e.opt.Logger},
+		}).ServeHTTP(w, r)
+	}
 }
 
-// keepNames keeps OpenMetrics from renaming counters: it appends "_total" to every counter, also to those that redis_exporter
-// named without it and that rules and dashboards know by that name. Where the format is spoken they have no type.
-func keepNames(fams []*dto.MetricFamily) {
-	for _, mf := range fams {
-		if mf.GetType() != dto.MetricType_COUNTER || strings.HasSuffix(mf.GetName(), "_total") {
-			continue
+// pieces are the buffers that text is gathered in before it is sent. One page of one service fits into one.
+var pieces = sync.Pool{New: func() any { b := make([]byte, 0, pieceSize+pieceSize/4); return &b }}
+
+const pieceSize = 128 << 10
+
+// respondText sends the families as text, in pieces. A part that could not be gathered or encoded is logged; the rest is sent.
+func (e *Exporter) respondText(w http.ResponseWriter, format expfmt.Format, gather prometheus.GathererFunc) {
+	families, err := gather()
+	if err != nil {
+		errorLog{e.opt.Logger}.Println("error gathering metrics:", err)
+	}
+	w.Header().Add("Vary", "Accept")
+	w.Header().Set("Content-Type", string(format))
+	t := text{open: format.FormatType() == expfmt.TypeOpenMetrics}
+	kept, _ := pieces.Get().(*[]byte)
+	defer pieces.Put(kept)
+	b := (*kept)[:0]
+	for _, mf := range families {
+		if b, err = t.family(b, mf); err != nil {
+			errorLog{e.opt.Logger}.Println("error encoding metrics:", err)
 		}
-		mf.Type = dto.MetricType_UNTYPED.Enum()
-		for _, m := range mf.GetMetric() {
-			m.Untyped, m.Counter = &dto.Untyped{Value: m.GetCounter().Value}, nil
+		if len(b) >= pieceSize {
+			if _, err := w.Write(b); err != nil {
+				return // the client is gone
+			}
+			b = b[:0]
 		}
+	}
+	if t.open {
+		b = append(b, "# EOF\n"...)
+	}
+	_, _ = w.Write(b)
+	if cap(b) <= 4*pieceSize {
+		*kept = b
 	}
 }
 

@@ -94,6 +94,7 @@ func TestSurvey(t *testing.T) {
 func TestSurveyOfReplicasOnly(t *testing.T) {
 	t.Parallel()
 	master := dataRedis(t)
+	master.do("CONFIG", "SET", "repl-diskless-sync-delay", "0")
 	host, port, _ := net.SplitHostPort(master.addr)
 	replica := startRedis(t, "--replicaof", host+" "+port)
 	var targets []Target
