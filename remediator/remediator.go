@@ -38,7 +38,7 @@ type Remediator struct {
 	hurry       chan struct{}
 	notices     chan Notice
 	stallUntil  atomic.Int64 // unix nanoseconds: no acts before, our own clock or process stood still
-	running     sync.WaitGroup
+	running     tasks
 	actions     context.Context // acts run on it: it outlives every request, and Run by the grace time
 	stopActions context.CancelCauseFunc
 }
