@@ -31,6 +31,7 @@ export const outage = {
   wayRound: 'Look on the host itself:',
   copy: 'Copy',
   copied: 'Copied',
+  notCopied: 'Not possible here',
 }
 
 export const reasons = {
@@ -104,4 +105,28 @@ export const banners = {
   maintenance: (by: string, until: string, text: string) =>
     `Maintenance${until ? ` until ${until}` : ''}${by ? `, by ${by}` : ''}: alerts are silenced and automatic recovery is held. ${text}`,
   degraded: (since: string) => `Limited functionality since ${since}: what depends on this Redis runs on its fallbacks.`,
+}
+
+export const follow = {
+  label: 'Follow',
+  connecting: 'Connecting to the log…',
+  following: 'Following',
+  interrupted: (why: string) => `Interrupted, trying again: ${why}`,
+  lost: 'the connection was lost.',
+  fault: (why: string) => `The log cannot be read at the moment: ${why} Reading goes on.`,
+  ended: (why: string) => `Following has ended: ${why} What is shown stays.`,
+  forbidden: (required: string[], mine: string) =>
+    required.length > 0 ? `logs need ${required.join(' or ')}; you are ${mine}.` : `your role, ${mine}, may not see logs.`,
+  removed: 'this service is not in the configuration of the server any more.',
+  signedOut: 'your session has ended. It goes on when you sign in again.',
+  pause: 'Pause',
+  goOn: 'Go on',
+  paused: (count: number) => `Paused – ${count} new`,
+  pausedSpoken: 'Paused: new lines wait.',
+  showNew: (count: number) => `Show ${count} new ${count === 1 ? 'line' : 'lines'}`,
+  readAgain: 'Read again',
+  came: (lines: number, errors: number) =>
+    `${lines} new ${lines === 1 ? 'line' : 'lines'}${errors > 0 ? `, ${errors} ${errors === 1 ? 'error' : 'errors'}` : ''}`,
+  gap: 'Lines may be missing here.',
+  left: (kept: number, gone: number) => `The newest ${kept} lines stand here; ${gone} older ${gone === 1 ? 'one has' : 'ones have'} left the page.`,
 }

@@ -18,6 +18,7 @@ import SignInForm from '@/ui/SignInForm.vue'
 import * as data from '../e2e/panel/data'
 import { json } from './api'
 import { show } from './render'
+import { FakeSocket } from './socket'
 
 const button = (name: RegExp | string) => screen.getByRole('button', { name })
 
@@ -231,17 +232,61 @@ describe('SignInForm', () => {
 })
 
 describe('ServiceLogsViewer', () => {
-  it('shows the oldest first, filters, and counts what comes while it is paused', async () => {
-    const { fake } = await show(ServiceLogsViewer, { props: { service: 'redis' } })
+  const open = async () => {
+    vi.stubGlobal('WebSocket', FakeSocket)
+    FakeSocket.all = []
+    const { fake, unmount } = await show(ServiceLogsViewer, { props: { service: 'redis' } })
     fake.on('GET /api/services/redis/logs', 200, { logs: [...data.logLines()].reverse(), total_lines: 8, service: 'redis-server', vm: '' })
     await fireEvent.click(await screen.findByRole('button', { name: 'Try again' }))
     await screen.findByText('8 lines')
+    return { fake, unmount }
+  }
+  const say = (...messages: string[]) =>
+    FakeSocket.last.send({ type: 'log', service: 'redis', error: null, lines: messages.map((message) => ({ timestamp: data.ago(0), level: 'error', message, source: 'redis' })) })
+
+  it('shows the oldest first, and filters', async () => {
+    await open()
     await fireEvent.update(screen.getByLabelText('Containing'), 'saved')
     await screen.findByText('1 line')
-    await fireEvent.update(screen.getByLabelText('Containing'), '')
-    await fireEvent.click(button('Follow'))
+  })
+  it('follows, and counts what comes while it is paused', async () => {
+    const { fake } = await open()
+    await fireEvent.click(screen.getByRole('switch', { name: 'Follow' }))
+    expect(screen.getByRole('switch', { name: 'Follow' }).getAttribute('aria-checked')).toBe('true')
+    say('one')
+    await screen.findByText('Following, 1 line')
     await fireEvent.click(button('Pause'))
-    await screen.findByText('Paused – 0 new')
+    say('two', 'three')
+    await screen.findByText('Paused – 2 new')
+    await fireEvent.update(screen.getByLabelText('Containing'), 'three')
+    await screen.findByText('Paused – 1 new')
+    await fireEvent.update(screen.getByLabelText('Containing'), '')
+    expect(screen.queryByText('two')).toBeNull()
+    await fireEvent.click(button('Show 2 new lines'))
+    await screen.findByText('two')
+    await fireEvent.click(screen.getByRole('switch', { name: 'Follow' }))
+    expect(FakeSocket.last.closed).toBe(true)
+    await screen.findByText('3 lines')
+    const reads = () => fake.sent.filter((s) => s.path.includes('/logs')).length
+    const before = reads()
+    await fireEvent.click(button('Read again'))
+    await screen.findByText('8 lines')
+    expect(reads()).toBe(before + 1)
+  })
+  it('begins anew with another level', async () => {
+    await open()
+    await fireEvent.click(screen.getByRole('switch', { name: 'Follow' }))
+    say('one')
+    await screen.findByText('one')
+    await fireEvent.update(screen.getByLabelText('Level'), 'error')
+    await waitFor(() => expect(FakeSocket.last.url).toContain('level=error'))
+    expect(screen.queryByText('one')).toBeNull()
+  })
+  it('leaves no connection behind', async () => {
+    const { unmount } = await open()
+    await fireEvent.click(screen.getByRole('switch', { name: 'Follow' }))
+    unmount()
+    expect(FakeSocket.last.closed).toBe(true)
   })
   it('shows markup as text', async () => {
     const { fake, container } = await show(ServiceLogsViewer, { props: { service: 'redis' } })

@@ -5,7 +5,7 @@ import type { LogLine } from '@/api/schema'
 import { noteOf, resultLook } from '@/audit/records'
 import { latencyFigures, summaryOf } from '@/history/summary'
 import { recall, remember } from '@/live/memory'
-import { asText, inOrder, levelMark, matching, newSince } from '@/logs/lines'
+import { asText, errorsIn, inOrder, levelMark, matching, newerThan } from '@/logs/lines'
 import { listed } from '@/service/list'
 import { sentence } from '@/text'
 import { applyTheme, chooseTheme, storedTheme } from '@/theme'
@@ -38,6 +38,7 @@ describe('sentences of the server', () => {
 })
 
 describe('log lines', () => {
+  const rowsOf = (lines: LogLine[]) => lines.map((one, i) => ({ n: i + 1, line: one }))
   const line = (timestamp: string | null, message: string): LogLine => ({ timestamp, level: 'info', message, source: 'redis' })
   it('come oldest first, in whatever order the server has them', () => {
     const lines = logLines()
@@ -51,14 +52,16 @@ describe('log lines', () => {
     expect(inOrder(newestFirst).map((l) => l.message)).toEqual(['a', 'b', 'c'])
   })
   it('are filtered and counted', () => {
-    const lines = logLines()
-    expect(matching(lines, '  SAVED ').map((l) => l.message)).toEqual(['DB saved on disk'])
-    expect(matching(lines, '')).toHaveLength(lines.length)
-    expect(newSince(lines.slice(0, 5), lines)).toBe(3)
+    const rows = [...rowsOf(logLines()), { n: 9, line: null }]
+    expect(matching(rows, '  SAVED ').map((r) => r.line?.message)).toEqual(['DB saved on disk'])
+    expect(matching(rows, '')).toHaveLength(rows.length)
+    expect(newerThan(rows.slice(0, 5), rows)).toBe(3)
+    expect(newerThan([], rows)).toBe(8)
+    expect(errorsIn(rows)).toBe(1)
   })
   it('are copied with their range', () => {
-    expect(asText(logLines(), 'redis')).toMatch(/^# redis, \d{4}.* UTC to \d{4}.* UTC\n/)
-    expect(asText([line(null, 'x')], 'redis')).toBe('# redis\n- info    x')
+    expect(asText(rowsOf(logLines()), 'redis')).toMatch(/^# redis, \d{4}.* UTC to \d{4}.* UTC\n/)
+    expect(asText([...rowsOf([line(null, 'x')]), { n: 2, line: null }], 'redis')).toBe('# redis\n- info    x\n# Lines may be missing here.')
   })
   it('carry a mark only from warning on', () => {
     expect(['error', 'warning', 'info', 'debug'].map(levelMark)).toEqual(['down', 'degraded', null, null])

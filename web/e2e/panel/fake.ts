@@ -1,7 +1,7 @@
 import { test as base, type Page, type Route, type WebSocketRoute } from '@playwright/test'
 
 import type {
-  AuditRecord, Health, Incident, LiveEvent, LogLine, Operation, Recovery, ServiceRecord, ServiceStatus, Session,
+  AuditRecord, Health, Incident, LiveEvent, LogLine, LogMessage, Operation, Recovery, ServiceRecord, ServiceStatus, Session,
 } from '../../src/api/schema'
 import * as data from './data'
 
@@ -30,11 +30,26 @@ export class FakeBackend {
   /** Held acts: resolve them to let them end. */
   onAct: (operation: Operation) => Promise<Answer> | Answer = (operation) => ({ status: 200, body: data.done(operation) })
   seq = 100
+  /** What each connection to the log asked for. */
+  followed: URLSearchParams[] = []
+  /** Connections to the log are refused, and reading it is answered with this. */
+  refuseLog: Answer | null = null
   private open: WebSocketRoute[] = []
+  private readers: WebSocketRoute[] = []
 
   async install(page: Page): Promise<void> {
     await page.route('**/api/**', (route) => this.answer(route))
-    await page.routeWebSocket('**/ws/**', (ws) => {
+    await page.routeWebSocket('**/ws/services/redis/logs*', (ws) => {
+      if (this.mode !== 'up' || !this.sockets || !this.session || this.refuseLog) return void ws.close({ code: 1006 })
+      const asked = new URL(ws.url()).searchParams
+      this.followed.push(asked)
+      this.readers.push(ws)
+      ws.onClose(() => (this.readers = this.readers.filter((o) => o !== ws)))
+      const since = Date.parse(asked.get('since') ?? '') || 0
+      const lines = this.logs.filter((l) => Date.parse(l.timestamp ?? '') >= since).slice(-Number(asked.get('lines')))
+      ws.send(JSON.stringify({ type: 'log', service: 'redis', lines, error: null, snapshot: true }))
+    })
+    await page.routeWebSocket('**/ws/services/*/status*', (ws) => {
       if (this.mode !== 'up' || !this.sockets || !this.session) return void ws.close()
       this.open.push(ws)
       ws.onClose(() => (this.open = this.open.filter((o) => o !== ws)))
@@ -55,6 +70,24 @@ export class FakeBackend {
     for (const ws of this.open) ws.send(JSON.stringify(full))
   }
 
+  /** Writes lines to the log, and sends them to those who follow it. */
+  write(...messages: string[]): void {
+    const lines = messages.map((message) => ({ timestamp: new Date().toISOString(), level: 'info' as const, message, source: 'redis' as const }))
+    this.logs = [...this.logs, ...lines]
+    this.tellReaders({ lines })
+  }
+
+  tellReaders(message: Partial<LogMessage>): void {
+    for (const ws of this.readers) ws.send(JSON.stringify({ type: 'log', service: 'redis', lines: [], error: null, ...message }))
+  }
+
+  /** Ends every connection to the log; it may be followed again, unless `refuse` is the answer from now on. */
+  async closeReaders(code: number, refuse: Answer | null = null): Promise<void> {
+    this.refuseLog = refuse
+    await Promise.all(this.readers.map((ws) => ws.close({ code })))
+    this.readers = []
+  }
+
   pushStatus(): void {
     this.push(this.statusEvent())
     this.push({ type: 'health', health: this.health })
@@ -64,8 +97,8 @@ export class FakeBackend {
   async goAway(mode: Mode = 'unreachable'): Promise<void> {
     this.mode = mode
     if (mode === 'frozen') return
-    await Promise.all(this.open.map((ws) => ws.close({ code: 1006 }).catch(() => undefined)))
-    this.open = []
+    await Promise.all([...this.open, ...this.readers].map((ws) => ws.close({ code: 1006 }).catch(() => undefined)))
+    this.open = this.readers = []
   }
 
   async closeSockets(): Promise<void> {
@@ -109,6 +142,7 @@ export class FakeBackend {
     if (service === 'auto-recovery') return ok(this.recovery)
     if (service === 'auto-recovery/reset') return ok({ ...this.recovery, manual_intervention: false })
     if (service === 'incidents') return ok({ records: this.incidents, next_cursor: null })
+    if (service === 'logs' && this.refuseLog) return this.refuseLog
     if (service === 'logs') return ok({ logs: this.logs.slice(-Number(params.get('lines'))), total_lines: this.logs.length, service: 'redis-server', vm: '10.77.0.2' })
     if (service === 'start' || service === 'stop' || service === 'restart') return this.onAct(service)
     if (path === '/api/audit') return ok({ records: this.audit, next_cursor: null })

@@ -45,21 +45,6 @@ test('a link to one incident opens it', async ({ page, backend }) => {
   await expect(page.getByText('Stayed up for 10 s.')).toBeVisible()
 })
 
-test('logs are filtered, and wait while they are paused', async ({ page, backend }) => {
-  await page.goto('/services/redis/logs')
-  await expect(page.getByText('8 lines')).toBeVisible()
-  await page.getByLabel('Containing').fill('append-only')
-  await expect(page.getByText('1 line', { exact: true })).toBeVisible()
-  await page.getByLabel('Containing').fill('')
-  await page.getByRole('button', { name: 'Follow' }).click()
-  await page.getByRole('button', { name: 'Pause' }).click()
-  backend.logs = [...backend.logs, { timestamp: data.ago(0), level: 'warning', message: 'one more', source: 'journal' }]
-  await expect(page.getByText('Paused – 1 new')).toBeVisible({ timeout: 10_000 })
-  await expect(page.getByText('one more')).toBeHidden()
-  await page.getByRole('button', { name: 'Go on' }).click()
-  await expect(page.getByText('one more')).toBeVisible()
-})
-
 test('audit is filtered by the server, and exported with the same filter', async ({ page }) => {
   await page.goto('/services/redis/audit')
   await expect(page.getByRole('row')).toHaveCount(5)

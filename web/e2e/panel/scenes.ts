@@ -113,6 +113,32 @@ export const SCENES: Scene[] = [
   { name: 'recovery-quiet', path: '/services/redis/recovery', backend: history },
   { name: 'timeline', path: '/services/redis/timeline', backend: down },
   { name: 'logs', path: '/services/redis/logs' },
+  {
+    name: 'logs-following',
+    path: '/services/redis/logs',
+    reach: async (page, b) => {
+      await page.getByText('8 lines').waitFor()
+      await page.getByRole('switch', { name: 'Follow' }).click()
+      await page.getByText(/^Following/).first().waitFor()
+      b.write(...Array.from({ length: 60 }, (_, i) => `entry ${i}`))
+      b.tellReaders({ lines: [{ timestamp: data.ago(0), level: 'warning', message: 'much later', source: 'redis' }], gap: true })
+      await page.getByText('much later').waitFor()
+      await button(page, /^Pause/).click()
+      b.write('one more', 'and another')
+      await page.getByText('Paused – 2 new').waitFor()
+    },
+  },
+  {
+    name: 'logs-ended',
+    path: '/services/redis/logs',
+    reach: async (page, b) => {
+      await page.getByText('8 lines').waitFor()
+      await page.getByRole('switch', { name: 'Follow' }).click()
+      await page.getByText(/^Following/).first().waitFor()
+      await b.closeReaders(4403, { status: 404, body: { detail: 'There is no service redis' } })
+      await page.getByText(/^Following has ended/).waitFor()
+    },
+  },
   { name: 'audit', path: '/services/redis/audit' },
   {
     name: 'audit-missing',

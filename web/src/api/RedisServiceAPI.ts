@@ -1,4 +1,4 @@
-import { call, newIdempotencyKey } from './client'
+import { call, newIdempotencyKey, query } from './client'
 import type {
   AuditPage, AuditQuery, Health, IncidentPage, Logs, Operation, OperationResult, Recovery, ServicePage, ServiceStatus, Session,
 } from './schema'
@@ -9,13 +9,11 @@ const SLOW_READ_MS = 15_000
 
 const at = (service: string, rest: string) => `/api/services/${encodeURIComponent(service)}/${rest}`
 
-const query = (params: Record<string, string | number | undefined>) => {
-  const set = Object.entries(params).filter(([, v]) => v !== undefined && v !== '')
-  return set.length === 0 ? '' : `?${new URLSearchParams(set.map(([k, v]) => [k, String(v)])).toString()}`
-}
-
 const mutate = <T>(method: string, path: string, body: unknown, key = newIdempotencyKey(), timeoutMs = 15_000) =>
   call<T>(method, path, { body, timeoutMs, idempotencyKey: key })
+
+const stream = (service: string, name: 'status' | 'logs', params: Record<string, string | number | undefined>) =>
+  `/ws/services/${encodeURIComponent(service)}/${name}${query(params)}`
 
 /** Which audit records are wanted. An empty value is none, as the fields of a form have it. */
 export type AuditFilter = { [K in keyof AuditQuery]: AuditQuery[K] | '' }
@@ -53,6 +51,10 @@ export const RedisServiceAPI = {
   evidenceAddress: (incident: string) => `/api/incidents/${encodeURIComponent(incident)}/evidence`,
   logs: (service: string, lines: number, level?: string) =>
     call<Logs>('GET', at(service, `logs${query({ lines, level })}`), { timeoutMs: SLOW_READ_MS }),
+  /** The address of the stream of live events; `after` is the number of the last one that was seen, 0 before the first. */
+  eventsAddress: (service: string, after: number) => stream(service, 'status', { after: after || undefined }),
+  /** The address of the log as it is written: so many earlier lines first, or those since a time. */
+  logAddress: (service: string, lines: number, level?: string, since?: string) => stream(service, 'logs', { lines, level, since }),
   /** The address of all records that match, as a CSV file. */
   auditExportAddress: (filter: AuditFilter) => `/api/audit/export${query({ format: 'csv', ...filter })}`,
   audit: (filter: AuditFilter) =>

@@ -31,10 +31,10 @@ export interface CallOptions {
   idempotencyKey?: string
 }
 
-type UnauthorizedListener = () => void
+type UnauthorizedListener = (sentAt: number) => void
 let onUnauthorized: UnauthorizedListener = () => undefined
 
-/** Sets who is told when the server says that the session is over. */
+/** Sets who is told when the server says that the session is over, with the moment at which it was asked. */
 export function setUnauthorizedListener(listener: UnauthorizedListener): void {
   onUnauthorized = listener
 }
@@ -48,7 +48,7 @@ export async function call<T>(method: string, path: string, options: CallOptions
   learnServerTime(response.headers.get('Date'), sentAt, Date.now())
   const body = await readJson(response)
   if (response.ok) return body as T
-  if (response.status === 401 && !path.startsWith('/api/auth/login')) onUnauthorized()
+  if (response.status === 401 && !path.startsWith('/api/auth/login')) onUnauthorized(sentAt)
   throw problemError(response, body as Problem | null)
 }
 
@@ -103,4 +103,10 @@ function problemError(response: Response, problem: Problem | null): ApiError {
 export function newIdempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+/** "?a=1&b=2", without what has no value; empty when nothing has one. */
+export function query(params: Record<string, string | number | undefined>): string {
+  const set = Object.entries(params).filter(([, v]) => v !== undefined && v !== '')
+  return set.length === 0 ? '' : `?${new URLSearchParams(set.map(([k, v]) => [k, String(v)])).toString()}`
 }

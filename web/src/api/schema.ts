@@ -35,6 +35,8 @@ export type OperationResult = Schemas['OperationResult'] | Schemas['OperationFai
 
 export type Logs = Schemas['Logs']
 export type LogLine = Logs['logs'][number]
+/** A message of a followed log. */
+export type LogMessage = Schemas['LogMessage']
 
 export type AuditPage = Answer<'listAudit'>
 export type AuditRecord = Schemas['AuditRecord']

@@ -1,7 +1,7 @@
 import { createPinia, setActivePinia } from 'pinia'
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it, vi } from 'vitest'
 
-import { api, type FakeApi } from '../../test/api'
+import { api, json, type FakeApi } from '../../test/api'
 import { session as sessionOf } from '../../e2e/panel/data'
 import { RedisServiceAPI } from './RedisServiceAPI'
 import { useSession } from './session'
@@ -39,6 +39,22 @@ it('an ended session keeps who it was, and may nothing any more', async () => {
   expect(useSession().state).toBe('expired')
   expect(useSession().user?.email).toBe('admin@example.org')
   expect(useSession().may('restart')).toBe(false)
+})
+
+it('is not ended by the answer to an old question', async () => {
+  vi.useFakeTimers({ now: 1000 })
+  fake.on('GET /api/auth/me', 200, sessionOf('admin'))
+  await useSession().load()
+  let late: (r: Response) => void = () => undefined
+  fake.answer('GET /api/services/redis/auto-recovery', () => new Promise((resolve) => { late = resolve }))
+  const asked = RedisServiceAPI.recovery('redis').catch(() => undefined)
+  vi.setSystemTime(2000)
+  fake.on('POST /api/auth/login', 200, sessionOf('admin'))
+  await useSession().signIn('a@example.org', 'x')
+  late(json(401, {}))
+  await asked
+  expect(useSession().state).toBe('signed-in')
+  vi.useRealTimers()
 })
 
 it('signs in and out', async () => {

@@ -18,8 +18,10 @@ export const useSession = defineStore('session', () => {
     state.value === 'signed-in' && (session.value?.permissions.includes(permission) ?? false)
   const rolesFor = (permission: Permission) => session.value?.required_roles[permission] ?? []
 
-  setUnauthorizedListener(() => {
-    if (state.value === 'signed-in') state.value = 'expired'
+  // An answer to what was asked before the sign-in says nothing about the session of now.
+  let signedInAt = 0
+  setUnauthorizedListener((sentAt) => {
+    if (state.value === 'signed-in' && sentAt >= signedInAt) state.value = 'expired'
   })
 
   /** Asks the server who this is. Never throws: the answer is in `state`. */
@@ -39,6 +41,7 @@ export const useSession = defineStore('session', () => {
   /** Throws ApiError when the server refuses. */
   async function signIn(email: string, password: string): Promise<void> {
     session.value = await RedisServiceAPI.signIn(email, password)
+    signedInAt = Date.now()
     state.value = 'signed-in'
   }
 

@@ -6,32 +6,9 @@ import type { LiveEvent } from '@/api/schema'
 import { useSession } from '@/api/session'
 
 import { api, json, type FakeApi } from '../../test/api'
+import { FakeSocket } from '../../test/socket'
 import { critical, failed, healthy, incident, quiet, running, session as sessionOf } from '../../e2e/panel/data'
 import { useLive } from './live'
-
-class FakeSocket {
-  static all: FakeSocket[] = []
-  static get last(): FakeSocket {
-    const found = FakeSocket.all.at(-1)
-    if (!found) throw new Error('nobody dialled')
-    return found
-  }
-  onopen: (() => void) | null = null
-  onclose: ((e: { code: number }) => void) | null = null
-  onerror: (() => void) | null = null
-  onmessage: ((e: { data: unknown }) => void) | null = null
-  closed = false
-  constructor(readonly url: string) {
-    FakeSocket.all.push(this)
-  }
-  close(): void {
-    this.closed = true
-  }
-  send(event: Partial<LiveEvent>): void {
-    const full = { type: 'service_status', service: 'redis', timestamp: new Date().toISOString(), ...event }
-    this.onmessage?.({ data: JSON.stringify(full) })
-  }
-}
 
 let fake: FakeApi
 
@@ -39,6 +16,8 @@ let fake: FakeApi
 async function pass(seconds: number): Promise<void> {
   for (let i = 0; i < seconds; i++) await vi.advanceTimersByTimeAsync(1000)
 }
+
+const push = (event: Partial<LiveEvent>) => FakeSocket.last.send({ type: 'service_status', service: 'redis', timestamp: new Date().toISOString(), ...event })
 
 const fresh = () => ({ ...running(), last_check: new Date().toISOString() })
 
@@ -65,7 +44,7 @@ async function followed() {
   live.follow('redis')
   await pass(1)
   FakeSocket.last.onopen?.()
-  FakeSocket.last.send({ seq: 41, snapshot: true, status: 'running', details: { pid: 1, connections: 1, memory_mb: 1 } })
+  push({ seq: 41, snapshot: true, status: 'running', details: { pid: 1, connections: 1, memory_mb: 1 } })
   await pass(1)
   return live
 }
@@ -75,22 +54,22 @@ describe('a link that stands', () => {
     const live = await followed()
     expect(live.phase).toBe('live')
     expect(live.level).toBe('healthy')
-    FakeSocket.last.send({ seq: 42, type: 'health', health: critical() })
-    FakeSocket.last.send({ seq: 43, status: 'failed' })
+    push({ seq: 42, type: 'health', health: critical() })
+    push({ seq: 43, status: 'failed' })
     expect(live.level).toBe('down')
     expect(live.status?.pid).toBeNull()
   })
 
   it('ignores a message that it has seen', async () => {
     const live = await followed()
-    FakeSocket.last.send({ seq: 40, status: 'failed' })
+    push({ seq: 40, status: 'failed' })
     expect(live.status?.status).toBe('running')
   })
 
   it('fetches everything again after a hole', async () => {
     await followed()
     const before = fake.sent.length
-    FakeSocket.last.send({ seq: 44, status: 'running' })
+    push({ seq: 44, status: 'running' })
     await pass(1)
     expect(fake.sent.slice(before).map((s) => s.path)).toContain('/api/services/redis/health')
   })
@@ -101,7 +80,7 @@ describe('a link that stands', () => {
     fake.answer('GET /api/services/redis/health', () => new Promise((resolve) => { late = resolve }))
     void live.refresh()
     await vi.advanceTimersByTimeAsync(10)
-    FakeSocket.last.send({ seq: 42, type: 'health', health: critical() })
+    push({ seq: 42, type: 'health', health: critical() })
     fake.on('GET /api/services/redis/health', 200, critical())
     late(json(200, healthy()))
     await pass(1)
@@ -126,7 +105,7 @@ describe('a link that stands', () => {
   it('takes an incident from its message', async () => {
     const live = await followed()
     fake.on('GET /api/services/redis/auto-recovery', 200, { ...quiet(), incident: incident() })
-    FakeSocket.last.send({ seq: 42, type: 'incident', incident: incident() })
+    push({ seq: 42, type: 'incident', incident: incident() })
     expect(live.recovery?.incident?.id).toBe('inc-7f3a')
     expect(live.events).toHaveLength(1)
   })

@@ -8,7 +8,7 @@ import { useSession } from '@/api/session'
 import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api/schema'
 import { shownState, type Level } from '@/status/status'
 
-import { isHealth, needsRefetch, orderOf, withIncident, withStatus } from './events'
+import { isHealth, isLiveEvent, needsRefetch, orderOf, withIncident, withStatus } from './events'
 import { ageOf, backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, trustOf, type Link, type Stamp, type Timetable } from './freshness'
 import { dial, ROLE_CHANGED, SIGNED_OUT, type Socket } from './socket'
 
@@ -188,7 +188,7 @@ export const useLive = defineStore('live', () => {
   function openSocket(): void {
     timetable.dialling = true
     const mine = generation
-    socket = dial(serviceId.value, lastSeq, {
+    socket = dial(RedisServiceAPI.eventsAddress(serviceId.value, lastSeq), {
       opened: () => {
         timetable.dialling = false
         socketLostAt = null
@@ -196,7 +196,7 @@ export const useLive = defineStore('live', () => {
         heard()
       },
       message: (event) => {
-        if (mine === generation) onMessage(event)
+        if (mine === generation && isLiveEvent(event)) onMessage(event)
       },
       closed: (code) => {
         timetable.dialling = false

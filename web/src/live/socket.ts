@@ -1,6 +1,3 @@
-import { isLiveEvent } from './events'
-import type { LiveEvent } from '@/api/schema'
-
 const DIAL_TIMEOUT_MS = 8_000
 
 /** The server's close codes for a session that ended and for a role that changed. */
@@ -9,25 +6,21 @@ export const ROLE_CHANGED = 4403
 
 export interface SocketHandlers {
   opened: () => void
-  message: (event: LiveEvent) => void
+  /** A message that is JSON; any other is passed over. */
+  message: (value: unknown) => void
   /** Called once, when the socket ends or could not be opened, with the server's code or 0. */
   closed: (code: number) => void
 }
 
-/** One connection to the live events of one service. It does not reconnect: that is decided where the timetable is. */
+/** One connection that only listens. It does not reconnect: that is decided where the timetable is. */
 export interface Socket {
   /** Ends the connection without calling a handler. */
   drop: () => void
 }
 
-function address(service: string, after: number): string {
-  const base = location.origin.replace(/^http/, 'ws')
-  const resume = after > 0 ? `?after=${after}` : ''
-  return `${base}/ws/services/${encodeURIComponent(service)}/status${resume}`
-}
-
-export function dial(service: string, after: number, handlers: SocketHandlers): Socket {
-  const ws = new WebSocket(address(service, after))
+/** Connects to a stream of the server; `path` is from the root, with its parameters. */
+export function dial(path: string, handlers: SocketHandlers): Socket {
+  const ws = new WebSocket(location.origin.replace(/^http/, 'ws') + path)
   let done = false
 
   const end = (code: number) => {
@@ -46,8 +39,8 @@ export function dial(service: string, after: number, handlers: SocketHandlers): 
   }
   ws.onmessage = (message: MessageEvent<unknown>) => {
     if (done) return
-    const event = parse(message.data)
-    if (event) handlers.message(event)
+    const value = parse(message.data)
+    if (value !== undefined) handlers.message(value)
   }
   ws.onclose = (event) => end(event.code)
 
@@ -60,12 +53,11 @@ export function dial(service: string, after: number, handlers: SocketHandlers): 
   }
 }
 
-function parse(data: unknown): LiveEvent | null {
-  if (typeof data !== 'string') return null
+function parse(data: unknown): unknown {
+  if (typeof data !== 'string') return undefined
   try {
-    const value: unknown = JSON.parse(data)
-    return isLiveEvent(value) ? value : null
+    return JSON.parse(data) as unknown
   } catch {
-    return null
+    return undefined
   }
 }

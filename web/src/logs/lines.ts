@@ -1,8 +1,11 @@
 // Log lines as the viewer needs them: in the order of time, filtered, and copied as text. Pure.
 
 import type { LogLine } from '@/api/schema'
+import { follow } from '@/messages'
 import type { Level } from '@/status/status'
 import { parseTime, utc } from '@/time'
+
+import type { Row } from './tail'
 
 /** Oldest first, as on a terminal. Lines of the same time keep the order in which the server has them. */
 export function inOrder(lines: readonly LogLine[]): LogLine[] {
@@ -14,24 +17,29 @@ export function inOrder(lines: readonly LogLine[]): LogLine[] {
   return copy.sort((a, b) => time(a) - time(b))
 }
 
-export function matching(lines: readonly LogLine[], text: string): LogLine[] {
+/** The rows whose line contains a text, in whatever case. Marks between lines stay only among all lines. */
+export function matching(rows: readonly Row[], text: string): readonly Row[] {
   const wanted = text.trim().toLowerCase()
-  return wanted === '' ? [...lines] : lines.filter((l) => l.message.toLowerCase().includes(wanted))
+  return wanted === '' ? rows : rows.filter(({ line }) => line?.message.toLowerCase().includes(wanted))
 }
 
-const key = (l: LogLine) => `${l.timestamp} ${l.level} ${l.message}`
-
-/** How many of `now` were not there before. */
-export function newSince(before: readonly LogLine[], now: readonly LogLine[]): number {
-  const seen = new Set(before.map(key))
-  return now.filter((l) => !seen.has(key(l))).length
+/** How many lines of `now` came after those that were there before. */
+export function newerThan(before: readonly Row[], now: readonly Row[]): number {
+  const last = before.at(-1)?.n ?? 0
+  return now.filter((r) => r.n > last && r.line).length
 }
 
-export function asText(lines: readonly LogLine[], service: string): string {
-  const first = parseTime(lines[0]?.timestamp)
-  const last = parseTime(lines.at(-1)?.timestamp)
-  const range = first === null || last === null ? '' : `, ${utc(first)} to ${utc(last)}`
-  return [`# ${service}${range}`, ...lines.map((l) => `${l.timestamp ?? '-'} ${l.level.padEnd(7)} ${l.message}`)].join('\n')
+export function errorsIn(rows: readonly Row[]): number {
+  return rows.filter(({ line }) => line && levelMark(line.level) === 'down').length
+}
+
+export function asText(rows: readonly Row[], service: string): string {
+  const lines = rows.map((r) => r.line)
+  const times = lines.map((l) => parseTime(l?.timestamp)).filter((t) => t !== null)
+  const [first, last] = [times.at(0), times.at(-1)]
+  const range = first === undefined || last === undefined ? '' : `, ${utc(first)} to ${utc(last)}`
+  const text = (l: LogLine | null) => (l ? `${l.timestamp ?? '-'} ${l.level.padEnd(7)} ${l.message}` : `# ${follow.gap}`)
+  return [`# ${service}${range}`, ...lines.map(text)].join('\n')
 }
 
 /** Levels are told by word and shape; the shape is that of the state it would make of a service. */
