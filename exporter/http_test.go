@@ -28,6 +28,15 @@ func runExporter(t testing.TB, opt Options) (*Exporter, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, e)
+	base := "http://" + e.Addr().String()
+	until(t, "ready", func() bool { code, _ := get(t, base+"/-/ready"); return code == http.StatusOK })
+	return e, base
+}
+
+// run runs an exporter until the test ends.
+func run(t testing.TB, e *Exporter) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
@@ -37,9 +46,6 @@ func runExporter(t testing.TB, opt Options) (*Exporter, string) {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	base := "http://" + e.Addr().String()
-	until(t, "ready", func() bool { code, _ := get(t, base+"/-/ready"); return code == http.StatusOK })
-	return e, base
 }
 
 func get(t testing.TB, url string, header ...string) (int, string) {

@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"bufio"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,7 +22,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
-	"github.com/redis-medic/redis-medic/exporter/resp"
 )
 
 // look returns what one look at a target finds, without a running prober.
@@ -88,16 +86,7 @@ func TestUnixSocket(t *testing.T) {
 
 func TestMaxClients(t *testing.T) {
 	t.Parallel()
-	r := startRedis(t, "--maxclients", "1")
-	until(t, "we hold the only place", func() bool {
-		c, err := resp.Dial(t.Context(), resp.Options{Addr: r.addr})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		replies, err := c.Do(t.Context(), []string{"PING"})
-		return err == nil && replies[0].Str == "PONG"
-	})
+	r := full(t)
 	// With a password to send, the refusal comes before AUTH is read.
 	for range 20 { // the refusal and our own write race on the wire
 		wantReply(t, target(r), health.ReplyMaxClients, health.CodeMaxClients)
@@ -141,30 +130,14 @@ func TestPasswordWhereNoneIsNeeded(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	t.Parallel()
-	r := startRedis(t, "--busy-reply-threshold", "10")
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if c, err := resp.Dial(ctx, resp.Options{Addr: r.addr}); err == nil {
-			_, _ = c.Do(ctx, []string{"EVAL", "while true do end", "0"})
-			_ = c.Close()
-		}
-	}()
-	until(t, "busy", func() bool { o, _ := look(t, target(r)); return o.Ping.Reply == health.ReplyBusy })
+	r := busy(t)
 	wantReply(t, target(r), health.ReplyBusy, health.CodeBusy)
 	r.do("SCRIPT", "KILL")
 }
 
 func TestMisconf(t *testing.T) {
 	t.Parallel()
-	r := startRedis(t)
-	r.do("CONFIG", "SET", "save", "3600 1")
-	if err := os.Mkdir(filepath.Join(r.dir, "dump.rdb"), 0o700); err != nil { // nothing can be renamed over it
-		t.Fatal(err)
-	}
-	r.do("SET", "a", "b")
-	r.do("BGSAVE")
-	until(t, "the snapshot failed", func() bool { return strings.Contains(r.do("INFO", "persistence").Str, "rdb_last_bgsave_status:err") })
+	r := misconf(t)
 	o, v := look(t, target(r))
 	if o.Ping.Reply != health.ReplyMisconf || o.Info == nil || o.Info.BgsaveOK || v.Verdict.Status != health.Degraded {
 		t.Errorf("%+v %+v", o, v.Verdict)
