@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/redis-medic/redis-medic/remediator/store"
 )
@@ -90,6 +91,9 @@ func (r *Remediator) webhook(w http.ResponseWriter, req *http.Request) {
 	code, text := r.receive(w, req)
 	r.metrics.webhooks.WithLabelValues(fmt.Sprint(code)).Inc()
 	r.metrics.webhookTime.Observe(time.Since(began).Seconds())
+	if code != http.StatusOK {
+		r.recordMessage(code, text, req.RemoteAddr)
+	}
 	if code >= 400 {
 		r.o.Logger.Warn().Int("code", code).Str("from", req.RemoteAddr).Msg("webhook: " + text)
 	}
@@ -142,44 +146,63 @@ func (r *Remediator) authentic(req *http.Request) bool {
 	return ok && token != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
+// insertAtOnce is how many alerts of one message are stored side by side: they share a commit, so the message waits for a few and not
+// for one after the other.
+const insertAtOnce = 64
+
 // accept persists the alerts that are ours and new, and wakes their services. A repeat of a firing alert stores nothing but
 // wakes too: it says "still broken".
 func (r *Remediator) accept(ctx context.Context, alerts template.Alerts) (fresh int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, persistTimeout)
 	defer cancel()
-	wake := map[*unit]bool{}
+	ours := make([]Alert, 0, len(alerts))
 	for _, ta := range alerts {
 		a := fromWebhook(ta)
-		u, ok := r.unit(a.Service)
-		if !ok || a.Labels[labelRemediation] != remediationLadder {
+		if _, ok := r.unit(a.Service); !ok || a.Labels[labelRemediation] != remediationLadder {
 			r.metrics.alerts.WithLabelValues("ignored").Inc()
 			continue
 		}
-		body, err := json.Marshal(a)
-		if err != nil {
-			return fresh, fmt.Errorf("encode an alert: %w", err)
-		}
-		inserted, err := r.o.Store.InsertNew(ctx, store.Document{Kind: kindDelivery, ID: deliveryID(a), Service: a.Service, At: time.Now(), JSON: body})
-		if err != nil {
-			return fresh, fmt.Errorf("store an alert: %w", err)
+		ours = append(ours, a)
+	}
+	inserted := make([]bool, len(ours))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(insertAtOnce)
+	for i, a := range ours {
+		g.Go(func() error {
+			body, err := json.Marshal(a)
+			if err != nil {
+				return fmt.Errorf("encode an alert: %w", err)
+			}
+			inserted[i], err = r.o.Store.InsertNew(gctx, store.Document{Kind: kindDelivery, ID: deliveryID(a), Service: a.Service, At: time.Now(), JSON: body})
+			if err != nil {
+				return fmt.Errorf("store an alert: %w", err)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	// Also after a failure: what is stored is known, and its repetition would count as a duplicate.
+	wake := map[*unit]bool{}
+	for i, a := range ours {
+		u, ok := r.unit(a.Service)
+		if !ok || (err != nil && !inserted[i]) {
+			continue
 		}
 		result := "duplicate"
-		if inserted {
+		if inserted[i] {
 			fresh++
 			result = "accepted"
+			r.publish(Event{Type: EventAlert, Service: a.Service, Status: map[bool]string{true: "firing", false: "resolved"}[a.Firing], Message: a.Name})
 		}
 		r.metrics.alerts.WithLabelValues(result).Inc()
 		if u.hear(a) {
 			wake[u] = true
 		}
-		if inserted {
-			r.publish(Event{Type: EventAlert, Service: a.Service, Status: map[bool]string{true: "firing", false: "resolved"}[a.Firing], Message: a.Name})
-		}
 	}
 	for u := range wake {
 		u.poke()
 	}
-	return fresh, nil
+	return fresh, err
 }
 
 // Labels by which an alert says whom it concerns and whether the ladder may act on it.
@@ -206,6 +229,20 @@ func deliveryID(a Alert) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// maxHeard bounds the alerts of one service that are kept in mind: one is enough to act, and a flood must not fill the memory.
+const maxHeard = 1000
+
+// forgetOldest makes room for another alert. The caller holds u.mu.
+func (u *unit) forgetOldest() {
+	oldest, found := "", false
+	for fp, a := range u.alerts {
+		if !found || a.StartsAt.Before(u.alerts[oldest].StartsAt) {
+			oldest, found = fp, true
+		}
+	}
+	delete(u.alerts, oldest)
+}
+
 // hear takes an alert's state into account and reports whether the service should look. A resolved alert is a hint only: it may
 // be older than the episode that fires now.
 func (u *unit) hear(a Alert) bool {
@@ -216,6 +253,9 @@ func (u *unit) hear(a Alert) bool {
 	case a.Firing:
 		if ok && known.Suppressed != "" {
 			a.Suppressed = "" // Alertmanager does not deliver what is suppressed
+		}
+		if !ok && len(u.alerts) >= maxHeard {
+			u.forgetOldest()
 		}
 		u.alerts[a.Fingerprint] = a
 		return true

@@ -26,12 +26,12 @@ unit extra.service /var/log/x.log /var/lib/x one-word-too-many
 // gate is the shipped script with two changes that a test needs: its programs are stand-ins that print how they were started, and
 // its configuration is the one above. Everything else is the shipped text.
 type gate struct {
-	t      *testing.T
+	t      testing.TB
 	script string
 	traps  string // first and only folder of PATH: a program started from here is a hole
 }
 
-func newGate(t *testing.T, conf string) gate {
+func newGate(t testing.TB, conf string) gate {
 	t.Helper()
 	text, err := hostpkg.Files.ReadFile("redis-medic-gate")
 	if err != nil {
@@ -74,7 +74,7 @@ func newGate(t *testing.T, conf string) gate {
 	return gate{t: t, script: script, traps: traps}
 }
 
-func writeProgram(t *testing.T, path, text string) {
+func writeProgram(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		t.Fatal(err)

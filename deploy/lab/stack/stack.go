@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -167,6 +168,21 @@ func (s *Stack) KillMedic() error { return s.endMedic((*process).kill) }
 
 // StopMedic ends redis-medic as systemd would, and waits for it.
 func (s *Stack) StopMedic() error { return s.endMedic((*process).stop) }
+
+// Signal sends a signal to Prometheus or Alertmanager ("prometheus", "prometheus-alertmanager"): SIGSTOP freezes it, SIGCONT lets it go on.
+func (s *Stack) Signal(name string, sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.others {
+		if p.name == name && p.running() {
+			if err := p.cmd.Process.Signal(sig); err != nil {
+				return fmt.Errorf("signal %s: %w", name, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("signal %s: it does not run", name)
+}
 
 func (s *Stack) endMedic(how func(*process) error) error {
 	s.mu.Lock()
