@@ -71,6 +71,10 @@ func chainCases() []ruleCase {
 		{alert: "RedisMedicNoLeader", name: "fires when all wait for the lease for a minute", step: 15,
 			series: map[string]string{`redis_medic_leader{instance="a"}`: "1*3 0*12", `redis_medic_leader{instance="b"}`: "0*12 1*3"},
 			at:     []moment{at(90), at(120, "RedisMedicNoLeader/critical"), at(195)}},
+		{alert: "RedisMedicCertificateEnds", name: "rises as the end comes near", step: 3600,
+			series: map[string]string{`redis_medic_certificate_end_timestamp_seconds{component="controlapi"}`: "2678400+0x800"}, // 31 days after the beginning
+			at: []moment{at(12 * 3600), at(2*86400, "RedisMedicCertificateEnds/info"), at(25*86400, "RedisMedicCertificateEnds/warning"),
+				at(31*86400-3600, "RedisMedicCertificateEnds/critical"), at(32*86400, "RedisMedicCertificateEnds/critical")}},
 		{alert: "RedisMedicAlertmanagerUnread", name: "fires when no reading worked for two minutes", step: 15,
 			series: map[string]string{`redis_medic_reconcile_last_timestamp_seconds`: "0+15x20 300"},
 			at:     []moment{at(405), at(450, "RedisMedicAlertmanagerUnread/warning")}},

@@ -1,6 +1,9 @@
 package alerts
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // held is true of services on which automatic recovery is on hold for a reason.
 func held(reason string) string {
@@ -133,6 +136,9 @@ func chainGroup() Group {
 				Description: `The configuration file on disk has a fault, so the last good one is still in force. redis-medic check-config lists all
 					faults with their lines.`,
 			},
+			certificateEnds(Info, 30, 7),
+			certificateEnds(Warning, 7, 1),
+			certificateEnds(Critical, 1, 0),
 			{
 				Name: "RedisMedicNoLeader", Severity: Critical, Self: true, For: time.Minute,
 				Expr:    `sum(redis_medic_leader) == 0`,
@@ -148,6 +154,21 @@ func chainGroup() Group {
 					/rules.`,
 			},
 		}...),
+	}
+}
+
+// certificateEnds warns so many days before the certificate of a listener ends, and no more from so many on; 0: for ever.
+func certificateEnds(severity Severity, before, until int) Alert {
+	expr := fmt.Sprintf("min by (component) (redis_medic_certificate_end_timestamp_seconds - time()) / 86400 < %d", before)
+	if until > 0 {
+		expr += fmt.Sprintf(" > %d", until)
+	}
+	return Alert{
+		Name: "RedisMedicCertificateEnds", Severity: severity, Self: true, For: time.Minute,
+		Expr:    expr,
+		Summary: "A certificate of redis-medic ends soon",
+		Description: `The certificate of the {{ $labels.component }} listener ends in {{ printf "%.1f" $value }} days. Put a new one in the place that
+			the web configuration names; it is taken without a restart. An expired one is served on, but clients refuse it.`,
 	}
 }
 

@@ -50,7 +50,7 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	// What the components publish beside the exporter's own families. A registry is a collector, and this one fills up below.
 	extra := prometheus.NewRegistry()
 	extra.MustRegister(w.metrics.collectors()...)
-	extra.MustRegister(live.ssh)
+	extra.MustRegister(live.ssh, newCertificates(live.plan.Load, w.log))
 
 	// The prober: inside the exporter, or alone where the exporter does not run. What it sees goes to the remediator, which is set
 	// below, before anything runs.

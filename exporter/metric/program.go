@@ -10,6 +10,7 @@ const (
 	ConfigReloaded       = "redis_medic_config_last_reload_successful"
 	ConfigReloadedAt     = "redis_medic_config_last_reload_success_timestamp_seconds"
 	Leader               = "redis_medic_leader"
+	CertificateEnd       = "redis_medic_certificate_end_timestamp_seconds"
 	SSHUp                = "redis_medic_ssh_up"
 	SSHBusUp             = "redis_medic_ssh_bus_up"
 	SSHLastAnswer        = "redis_medic_ssh_last_answer_timestamp_seconds"
@@ -48,6 +49,7 @@ var program = []Desc{
 	{ConfigReloaded, "Whether the last attempt to load the configuration succeeded.", Gauge, nil},
 	{ConfigReloadedAt, "When the configuration in force was taken over, in seconds since the epoch.", Gauge, nil},
 	{Leader, "Whether this process leads: 0 while another process that shares its database does.", Gauge, nil},
+	{CertificateEnd, "When the certificate of the listener ends, in seconds since the epoch.", Gauge, []string{"component"}},
 	{SSHUp, "Whether the SSH connection to the host stands.", Gauge, byHost},
 	{SSHBusUp, "Whether the host's systemd tells its changes by itself, over D-Bus; else units are read in a rhythm.", Gauge, byHost},
 	{SSHLastAnswer, "When the host last answered, in seconds since the epoch. Absent before the first time.", Gauge, byHost},
