@@ -1,5 +1,10 @@
 package controlapi
 
+import (
+	"maps"
+	"slices"
+)
+
 // logMemory knows what of a log was seen, so that of overlapping readings only the new lines are shown. It needs no positions of the
 // host: a reading is the newest lines of each source in their order, and so overlaps the one before by its end.
 type logMemory struct {
@@ -42,9 +47,7 @@ func (m *logMemory) take(reading []LogEntry) {
 	if m.seen == nil {
 		m.seen = map[string][]LogEntry{}
 	}
-	for source, lines := range bySource(reading) {
-		m.seen[source] = lines
-	}
+	maps.Copy(m.seen, bySource(reading))
 	m.notes = nil
 	for _, e := range reading {
 		if e.Note {
@@ -78,8 +81,8 @@ func overlap(seen, reading []LogEntry) int {
 }
 
 func sameLines(a, b []LogEntry) bool {
-	for i := len(a) - 1; i >= 0; i-- { // the newest differ most often
-		if !a[i].Time.Equal(b[i].Time) || a[i].Message != b[i].Message || a[i].Level != b[i].Level {
+	for i, line := range slices.Backward(a) { // the newest differ most often
+		if !line.Time.Equal(b[i].Time) || line.Message != b[i].Message || line.Level != b[i].Level {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,9 +23,7 @@ type credential struct {
 func signed(t *testing.T, claims jwt.MapClaims) func(*http.Request) {
 	t.Helper()
 	all := jwt.MapClaims{"iss": "redis-medic", "aud": "redis-medic", "sub": "ext-1", "exp": time.Now().Add(time.Hour).Unix(), "role": "admin"}
-	for name, value := range claims {
-		all[name] = value
-	}
+	maps.Copy(all, claims)
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString([]byte(canarySecret))
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package controlapi
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -137,9 +138,7 @@ func TestWhoTheIdentityProviderMayLetIn(t *testing.T) {
 	r := newOIDCRig(t, nil)
 	with := func(name string, value any) map[string]any {
 		out := map[string]any{}
-		for k, v := range ann {
-			out[k] = v
-		}
+		maps.Copy(out, ann)
 		out[name] = value
 		return out
 	}

@@ -150,7 +150,7 @@ func (r *Remediator) operationRecord(u *unit, req Request, phase audit.Phase) au
 
 // operate does it, on the remediator's own context.
 func (r *Remediator) operate(u *unit, req Request, began time.Time, generation uint64) (Result, error) {
-	timeout := u.svc().OperationTimeout
+	timeout := allowance(req.Operation, u.svc().OperationTimeout)
 	ctx, cancel := context.WithTimeoutCause(r.actions, timeout, fmt.Errorf("%s took more than %s", req.Operation, timeout))
 	defer cancel()
 	res := Result{Operation: req.Operation, ExitCode: -1, PreviousUptime: -1, ConnectionsTerminated: -1}
@@ -176,6 +176,19 @@ func (r *Remediator) operate(u *unit, req Request, began time.Time, generation u
 	}
 	r.settle(u, req, &res, err, generation)
 	return res, err
+}
+
+// allowance is how long an operation may take. The architecture document (section 10.4) allows 30 s for a start, 20 s for a stop and
+// 40 s for a restart; the configured time is that of a start, and the others keep their proportion to it.
+func allowance(op Operation, start time.Duration) time.Duration {
+	switch op {
+	case OpStop:
+		return start * 2 / 3
+	case OpRestart:
+		return start * 4 / 3
+	default:
+		return start
+	}
 }
 
 // unavailable turns a host that could not be asked into the refusal of a person's act.

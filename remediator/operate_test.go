@@ -141,6 +141,25 @@ func TestATimeoutLeavesTheOutcomeOpen(t *testing.T) {
 	})
 }
 
+// TestEachOperationHasItsTime: 30 s for a start, 20 s for a stop and 40 s for a restart, as the architecture document allows.
+func TestEachOperationHasItsTime(t *testing.T) {
+	for op, limit := range map[Operation]time.Duration{OpStop: 20 * time.Second, OpRestart: 40 * time.Second} {
+		run(t, nil, func(b *bench) {
+			b.w.set(func(w *world) { w.block = make(chan struct{}) })
+			began := time.Now()
+			if res, err := ask(b, op); err != nil || res.Success {
+				t.Errorf("%s: %+v %v", op, res, err)
+			}
+			if took := time.Since(began); took < limit || took > limit+5*time.Second {
+				t.Errorf("%s was given %s, want %s", op, took, limit)
+			}
+		})
+	}
+	if got := allowance(OpStart, 30*time.Second); got != 30*time.Second {
+		t.Errorf("start: %s", got)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	run(t, nil, func(b *bench) {
 		if _, err := b.r.Operate(bg, Request{Service: "nope"}); !errors.Is(err, ErrUnknownService) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -345,9 +346,7 @@ func (p *provider) userInfo(ctx context.Context, d *discovered, token *oauth2.To
 	if err := info.Claims(&more); err != nil || info.Subject != subject {
 		return nil, oidcFault(OIDCInvalid, "The answer of the identity provider is not valid", errors.New("userinfo is of somebody else"))
 	}
-	for name, value := range claims { // what is signed counts first
-		more[name] = value
-	}
+	maps.Copy(more, claims) // what is signed counts first
 	return more, nil
 }
 

@@ -217,7 +217,7 @@ type LoopGuard struct {
 
 // ServiceControl says what people may do.
 type ServiceControl struct {
-	// How long one operation may take.
+	// How long a start may take; a stop has two thirds of it, a restart four thirds: 30, 20 and 40 s.
 	OperationTimeout time.Duration `key:"operation_timeout_seconds"`
 	// On: a stop needs `"confirmation": true`.
 	RequireConfirmationForStop bool `key:"require_confirmation_for_stop" scope:"all"`

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -183,9 +184,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		"iss": p.Issuer(), "aud": ClientID, "exp": time.Now().Add(5 * time.Minute).Unix(), "iat": time.Now().Unix(), "nonce": g.nonce,
 		"at_hash": base64.RawURLEncoding.EncodeToString(hash[:sha256.Size/2]),
 	}
-	for name, value := range p.user {
-		claims[name] = value
-	}
+	maps.Copy(claims, p.user)
 	if p.misbehave != nil {
 		p.misbehave(claims)
 	}
