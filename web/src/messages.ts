@@ -89,7 +89,19 @@ export const signIn = {
   wrong: 'E-mail or password is wrong.',
   expiredTitle: 'Your session has ended',
   expiredText: 'What is on the page stays. Sign in again to act.',
-  other: 'Sign in as somebody else',
+  elsewhere: (name: string) => `Sign in with ${name}`,
+  or: 'or with a password of this server',
+  none: 'This server has no way to sign in: its configuration names neither users nor an identity provider.',
+  leaves: 'That leads away from this page and back to it.',
+  failed: 'Signing in failed. Try again; if it fails again, the log of redis-medic says why.',
+  failures: {
+    oidc_off: 'Signing in with an identity provider is switched off on this server.',
+    oidc_unreachable: 'The identity provider cannot be reached from this server. Try again in a while.',
+    oidc_expired: 'That took too long, or was begun in another browser. Begin again.',
+    oidc_refused: 'The identity provider did not let you in.',
+    oidc_invalid: 'The answer of the identity provider did not pass the checks. The log of redis-medic says which.',
+    oidc_no_role: 'The identity provider knows you, but none of your groups has a role here. Ask an administrator of redis-medic.',
+  } as Record<string, string>,
 }
 
 export const notAvailable = {

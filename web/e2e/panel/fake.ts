@@ -1,7 +1,7 @@
 import { test as base, type Page, type Route, type WebSocketRoute } from '@playwright/test'
 
 import type {
-  AuditRecord, Health, Incident, LiveEvent, LogLine, LogMessage, Operation, Recovery, ServiceRecord, ServiceStatus, Session,
+  AuditRecord, Health, Incident, LiveEvent, LogLine, LogMessage, Operation, Providers, Recovery, ServiceRecord, ServiceStatus, Session,
 } from '../../src/api/schema'
 import * as data from './data'
 
@@ -11,6 +11,7 @@ type Mode = 'up' | 'unreachable' | 'frozen' | 'proxy-error'
 /** Plays the control API inside the browser. What it answers is what its fields hold at that moment. */
 export class FakeBackend {
   session: Session | null = data.session('admin')
+  providers: Providers = { password: true, oidc: null }
   services: ServiceRecord[] = [data.record()]
   status: ServiceStatus = data.running()
   health: Health = data.healthy()
@@ -132,6 +133,7 @@ export class FakeBackend {
     const override = this.answers.get(`${method} ${path}`)
     if (override) return override
     const service = /^\/api\/services\/redis\/(.*)$/.exec(path)?.[1]
+    if (path === '/api/auth/providers') return ok(this.providers)
     if (path === '/api/auth/login') return this.login()
     if (service === 'status') return ok(this.measured())
     if (service === 'health') return ok(this.health)

@@ -19,6 +19,12 @@ const button = (page: Page, name: RegExp) => page.getByRole('button', { name })
 export const SCENES: Scene[] = [
   { name: 'signin', path: '/signin', backend: (b) => (b.session = null) },
   {
+    name: 'signin-elsewhere',
+    path: '/signin?error=oidc_no_role',
+    backend: (b) => Object.assign(b, { session: null, providers: { password: true, oidc: { name: 'Example ID', login_url: '/api/auth/oidc/login' } } }),
+    reach: async (page) => page.getByRole('link', { name: /Example ID/ }).waitFor(),
+  },
+  {
     name: 'signin-refused',
     path: '/signin',
     backend: (b) => {

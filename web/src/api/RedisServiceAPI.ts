@@ -1,6 +1,6 @@
 import { call, newIdempotencyKey, query } from './client'
 import type {
-  AuditPage, AuditQuery, Health, IncidentPage, Logs, Operation, OperationResult, Recovery, ServicePage, ServiceStatus, Session,
+  AuditPage, AuditQuery, Health, IncidentPage, Logs, Operation, OperationResult, Providers, Recovery, ServicePage, ServiceStatus, Session,
 } from './schema'
 
 // An act is waited for longer than the server's own deadline for it, so that the server's verdict arrives and not our timeout.
@@ -23,6 +23,9 @@ export const RedisServiceAPI = {
   signIn: (email: string, password: string) =>
     mutate<Session>('POST', '/api/auth/login', { email, password }),
   signOut: () => mutate<null>('POST', '/api/auth/logout', {}),
+  providers: () => call<Providers>('GET', '/api/auth/providers'),
+  /** Where a browser goes to sign in elsewhere; it comes back to `next`, a path of the panel. */
+  elsewhereAddress: (loginUrl: string, next: string) => loginUrl + query({ next }),
   me: () => call<Session>('GET', '/api/auth/me'),
 
   services: () => call<ServicePage>('GET', '/api/services'),

@@ -24,11 +24,13 @@ export type CheckStatus = Schemas['HealthCheck']['status']
 export type Recovery = Schemas['AutoRecovery']
 export type Breaker = Recovery['breaker']
 export type Busy = Schemas['Busy']
+export type Hold = Schemas['Hold']
 
 export type IncidentPage = Answer<'listIncidents'>
 export type Incident = Schemas['Incident']
 export type IncidentStatus = Incident['status']
 export type Step = Incident['steps'][number]
+export type IncidentSource = NonNullable<Incident['source']>
 
 /** What came of an act that was tried; `success` says which of the two. */
 export type OperationResult = Schemas['OperationResult'] | Schemas['OperationFailure']
@@ -43,6 +45,8 @@ export type AuditRecord = Schemas['AuditRecord']
 export type AuditQuery = NonNullable<operations['listAudit']['parameters']['query']>
 
 export type Session = Schemas['Me']
+/** The ways to sign in that the server offers. */
+export type Providers = Schemas['Providers']
 
 export type LiveEvent = Schemas['Event']
 
