@@ -186,7 +186,7 @@ func (a *API) secure(r *http.Request) bool {
 // record starts an audit record of this call.
 func (c *call) record(phase audit.Phase) audit.Record {
 	return audit.Record{
-		EventType: c.route.event, Service: c.serviceID(), Operation: c.route.audit, SourceIP: c.sourceIP, Phase: phase,
+		EventType: c.route.eventType(), Service: c.serviceID(), Operation: c.route.operation(), SourceIP: c.sourceIP, Phase: phase,
 		RequestID: c.requestID,
 		User:      audit.User{ID: c.who.ID, Email: c.who.Email, Role: c.who.Role, Auth: string(c.who.Method)},
 		Result:    audit.Result{Duration: round(time.Since(c.began).Seconds(), 3)},

@@ -149,6 +149,10 @@ func operationProblem(err error) *problem {
 		return badRequest("cursor is not one of ours")
 	case errors.Is(err, remediator.ErrAudit):
 		return auditProblem(err)
+	case errors.Is(err, store.ErrFull):
+		p := newProblem(http.StatusServiceUnavailable, "no_space", "The disk for durable state is full, so nothing was done. It goes on by itself once there is room.")
+		p.retryAfter = 10 * time.Second
+		return p
 	}
 	return nil
 }

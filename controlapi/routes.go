@@ -1,11 +1,13 @@
 package controlapi
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/gorilla/mux"
 
+	"github.com/redis-medic/redis-medic/controlapi/authn"
 	"github.com/redis-medic/redis-medic/controlapi/rbac"
 )
 
@@ -17,13 +19,41 @@ type route struct {
 	handler    func(*API, http.ResponseWriter, *call) error
 
 	act   string // what a refusal says that one may not do
-	audit string // operation in the audit log; empty: attempts are not recorded
+	audit string // operation in the audit log; empty: only attempts without a right are recorded
 	event string // event_type in the audit log
 	risk  string // risk_level in the audit log; empty: low
 	limit string // rate limit; empty: none
 	quiet bool   // logged at debug level only
 	// stream: a WebSocket, which takes a ticket or a token in the URL too.
 	stream bool
+}
+
+// records says whether a refusal is an attempt that has a record. Of routes that only show what is known, those are that were tried
+// with wrong credentials or without a right; asking who one is without having signed in is how a page finds that out.
+func (rt *route) records(status int, err error) bool {
+	switch {
+	case rt.audit != "":
+		return true
+	case rt.permission == rbac.SignedIn && errors.Is(err, authn.ErrNoCredentials):
+		return false
+	}
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
+// operation is the name of the act in the audit log.
+func (rt *route) operation() string {
+	if rt.audit == "" {
+		return strings.ReplaceAll(rt.act, " ", "_")
+	}
+	return rt.audit
+}
+
+// eventType is the document's event_type of the act.
+func (rt *route) eventType() string {
+	if rt.event == "" {
+		return eventAccess
+	}
+	return rt.event
 }
 
 func (rt *route) riskLevel() string {
@@ -61,15 +91,15 @@ func routes() []route {
 
 		{method: "GET", path: servicePath + "/auto-recovery", permission: rbac.AutoRecovery, handler: getAutoRecovery, act: "view auto-recovery", quiet: true},
 		{method: "PUT", path: servicePath + "/auto-recovery", permission: rbac.Configure, handler: putAutoRecovery, act: "configure auto-recovery",
-			audit: "auto_recovery.set", event: eventConfiguration, risk: "moderate"},
+			audit: "auto_recovery_set", event: eventConfiguration, risk: "moderate"},
 		{method: "POST", path: servicePath + "/auto-recovery/reset", permission: rbac.Configure, handler: postAutoRecoveryReset, act: "reset auto-recovery",
-			audit: "auto_recovery.reset", event: eventConfiguration, risk: "moderate"},
+			audit: "auto_recovery_reset", event: eventConfiguration, risk: "moderate"},
 		{method: "POST", path: servicePath + "/reset-circuit-breaker", permission: rbac.Configure, handler: postAutoRecoveryReset, act: "reset the circuit breaker",
-			audit: "auto_recovery.reset", event: eventConfiguration, risk: "moderate"},
+			audit: "auto_recovery_reset", event: eventConfiguration, risk: "moderate"},
 		{method: "POST", path: servicePath + "/maintenance", permission: rbac.Maintenance, handler: postMaintenance, act: "place a maintenance hold",
-			audit: "maintenance.start", event: eventConfiguration, risk: "moderate"},
+			audit: "maintenance_start", event: eventConfiguration, risk: "moderate"},
 		{method: "DELETE", path: servicePath + "/maintenance", permission: rbac.Maintenance, handler: deleteMaintenance, act: "end a maintenance hold",
-			audit: "maintenance.end", event: eventConfiguration},
+			audit: "maintenance_end", event: eventConfiguration},
 		{method: "GET", path: servicePath + "/degradation", permission: rbac.Status, handler: getDegradation, act: "view the degradation", quiet: true},
 		{method: "GET", path: servicePath + "/incidents", permission: rbac.Incidents, handler: getIncidents, act: "view incidents", quiet: true},
 		{method: "GET", path: "/api/incidents/{incident}", permission: rbac.Incidents, handler: getIncident, act: "view incidents", quiet: true},

@@ -173,7 +173,7 @@ func (a *API) authorize(c *call) error {
 // refuse answers an error: it is mapped, audited where the route is, logged with its private cause, and sent.
 func (a *API) refuse(w *recorder, c *call, err error) {
 	p := problemOf(err)
-	if c.route.audit != "" && !c.audited {
+	if !c.audited && c.route.records(p.status, err) {
 		a.denied(c, p)
 	}
 	switch {

@@ -110,6 +110,7 @@ type server struct {
 	reloads chan settings // holds the newest one that is not in force yet
 	metrics *processMetrics
 	replica *replica // nil: the store is a folder, and this process alone
+	program programRecorder
 }
 
 func (s *server) load() (settings, error) {
@@ -135,8 +136,10 @@ func (s *server) reload() error {
 	next, err := s.load()
 	if err != nil {
 		s.log.Error().Err(err).Str("file", s.file).Msg("the new configuration is bad, the old one stays in force")
+		s.program.record("config.reload", "the new configuration is bad, the old one stays in force", err, nil)
 		return err
 	}
+	s.program.record("config.reload", "the new configuration is good and comes into force", nil, nil)
 	for {
 		select {
 		case s.reloads <- next:
@@ -193,7 +196,7 @@ func (s *server) make(ctx context.Context, p *plan) (*parts, components, error) 
 		return nil, nil, err
 	}
 	tasks := s.replica.tasks(s.parts)
-	made, err := wire(ctx, wiring{plan: p, replica: s.replica, parts: tasks, log: s.log, metrics: s.metrics, reload: s.reload})
+	made, err := wire(ctx, wiring{plan: p, replica: s.replica, parts: tasks, log: s.log, metrics: s.metrics, reload: s.reload, program: &s.program})
 	return made, tasks, err
 }
 

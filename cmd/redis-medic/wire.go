@@ -26,6 +26,7 @@ type wiring struct {
 	log     zerolog.Logger
 	metrics *processMetrics
 	reload  func() error
+	program *programRecorder
 }
 
 // wire makes every part that the configuration asks for and ties them together. It binds the listeners and starts nothing. It is
@@ -108,6 +109,8 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	p.add(part{name: "audit log", run: records.Run, close: records.Close})
 	extra.MustRegister(records.Collectors()...)
 	recorder := auditor{Log: records, live: live, log: logger("audit")}
+	w.program.open(recorder)
+	p.add(part{name: "record of the run", close: w.program.close})
 
 	// The remediator.
 	events := &relay{}

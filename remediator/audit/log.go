@@ -303,6 +303,12 @@ func (l *Log) Close() error {
 	l.workers.Wait()
 	l.turn.Lock()
 	defer l.turn.Unlock()
+	// A sink that works again, and was to be tried later, gets what it lacks now.
+	l.store.retry = time.Time{}
+	if l.file != nil {
+		l.file.retry = time.Time{}
+	}
+	l.heal(context.Background())
 	l.checkpoint(true)
 	if l.forward != nil {
 		l.forward.close()
