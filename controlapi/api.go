@@ -52,13 +52,18 @@ type API struct {
 	tails         *tails
 	metrics       *metrics
 
+	changed chan string // services of which the prober sees something new
+
 	ready   atomic.Bool
 	running sync.WaitGroup // operations that outlive their requests
 }
 
+// maxChanges is how many services may wait to have their change published.
+const maxChanges = 1024
+
 // New checks the options and binds the listener. It starts nothing; the caller must call Run, or Close.
 func New(o Options) (*API, error) {
-	a := &API{log: o.Logger.With().Str("component", component).Logger(), operations: newOperations()}
+	a := &API{log: o.Logger.With().Str("component", component).Logger(), operations: newOperations(), changed: make(chan string, maxChanges)}
 	if err := a.assemble(o); err != nil {
 		return nil, fmt.Errorf("control api: %w", err)
 	}

@@ -174,11 +174,24 @@ func (a *API) watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case id := <-a.changed:
+			if s, known := a.conf().services[id]; known {
+				last[id] = a.publishChange(s, last[id])
+			}
 		case <-tick.C:
 			for _, s := range a.conf().order {
 				last[s.ID] = a.publishChange(s, last[s.ID])
 			}
 		}
+	}
+}
+
+// ObserveChange says that the prober sees something new of a service, which is then published at once; else it is within WatchEvery. It
+// never blocks, and may be called at any time.
+func (a *API) ObserveChange(service string) {
+	select {
+	case a.changed <- service:
+	default: // very many at once: the next tick finds them
 	}
 }
 

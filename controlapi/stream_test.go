@@ -347,6 +347,32 @@ func TestChangesThatNobodyMadeAreSeen(t *testing.T) {
 	want("health", "critical")
 }
 
+func TestObservedChangesDoNotWaitForTheTick(t *testing.T) {
+	r := serveRig(t, func(o *Options) { o.WatchEvery = time.Hour })
+	c, _, err := r.listen(streamPath, authHeader(viewToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.CloseNow() }()
+	r.prober.set("redis", stoppedView())
+	for range 2 * maxChanges { // more than can wait, and of a service that nobody knows
+		r.ObserveChange("nobody")
+	}
+	for sent := false; !sent; {
+		select {
+		case r.changed <- "redis":
+			sent = true
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
+	}
+	for {
+		if m := next(t, c); m["type"] == "service_status" && m["status"] == "stopped" {
+			return
+		}
+	}
+}
+
 func TestMutedEvents(t *testing.T) {
 	m := muted(Options{Websocket: WebsocketSettings{BroadcastOperations: true, BroadcastAlerts: true}})
 	for kind, want := range map[remediator.EventType]bool{

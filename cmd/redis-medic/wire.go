@@ -148,6 +148,10 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 		return nil, err
 	}
 	live.api = api
+	observe = func(view, previous health.View) {
+		medic.ObserveChange(view, previous)
+		api.ObserveChange(view.Service)
+	}
 	events.to(api.Hub())
 	p.add(part{name: "control API", run: api.Run})
 	extra.MustRegister(api.Collectors()...)
