@@ -86,6 +86,10 @@ type ServiceInfo struct {
 	IP     string
 	Port   int
 	VMName string // empty: DefaultVMName
+
+	CheckInterval            time.Duration // between two looks while all is well; 0: not said
+	Environment              string        // "production"; empty: not said
+	RunbookURL, DashboardURL string        // for people; empty: none
 }
 
 // DefaultVMName is the document's vm_info.name.

@@ -201,6 +201,10 @@ type serviceSummary struct {
 	Degraded            bool     `json:"degraded"`
 	LastCheck           *string  `json:"last_check"`
 	AffectedServices    []string `json:"affected_services"`
+	CheckInterval       *float64 `json:"check_interval_seconds"`
+	Environment         *string  `json:"environment"`
+	RunbookURL          *string  `json:"runbook_url"`
+	DashboardURL        *string  `json:"dashboard_url"`
 }
 
 func getServices(a *API, w http.ResponseWriter, c *call) error {
@@ -208,12 +212,17 @@ func getServices(a *API, w http.ResponseWriter, c *call) error {
 	for _, s := range a.conf().order {
 		v, _ := a.conf().Prober.View(s.ID)
 		state, _ := a.conf().Remediator.State(s.ID)
-		out = append(out, serviceSummary{
+		one := serviceSummary{
 			ID: s.ID, Name: s.Name, Unit: s.Unit, Host: s.IP, Port: s.Port, Status: statusOf(v.Samples),
 			OverallStatus: string(overall(v)), AutoRecoveryEnabled: state.AutoRecoveryEnabled,
 			ManualIntervention: state.ManualIntervention, Degraded: a.degraded(state),
 			LastCheck: stampOrNil(lastCheck(v)), AffectedServices: a.conf().Dependents,
-		})
+			Environment: textOrNil(s.Environment), RunbookURL: textOrNil(s.RunbookURL), DashboardURL: textOrNil(s.DashboardURL),
+		}
+		if s.CheckInterval > 0 {
+			one.CheckInterval = new(s.CheckInterval.Seconds())
+		}
+		out = append(out, one)
 	}
 	return writeJSON(w, http.StatusOK, page{Records: out})
 }

@@ -267,7 +267,10 @@ func TestStatusIsKeptUntilSomethingChanges(t *testing.T) {
 }
 
 func TestServices(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, func(o *Options) {
+		s := &o.Services[0]
+		s.CheckInterval, s.Environment, s.RunbookURL, s.DashboardURL = 5*time.Second, "production", "https://wiki.example/redis", "https://graphs.example/redis"
+	})
 	r.remediator.setState("sessions", remediator.State{DegradedSince: at, ManualIntervention: true})
 	m := r.do("GET", "/api/services", "").json(t)
 	records := m["records"].([]any)
@@ -277,6 +280,15 @@ func TestServices(t *testing.T) {
 	first, second := records[0].(map[string]any), records[1].(map[string]any)
 	if first["id"] != "redis" || first["status"] != "running" || first["degraded"] != false {
 		t.Errorf("%v", first)
+	}
+	if first["check_interval_seconds"] != 5.0 || first["environment"] != "production" || first["runbook_url"] != "https://wiki.example/redis" ||
+		first["dashboard_url"] != "https://graphs.example/redis" {
+		t.Errorf("%v", first)
+	}
+	for _, key := range []string{"check_interval_seconds", "environment", "runbook_url", "dashboard_url"} {
+		if value, there := second[key]; !there || value != nil {
+			t.Errorf("%s is %v, present %v", key, value, there)
+		}
 	}
 	if second["overall_status"] != "critical" || second["degraded"] != true || second["requires_manual_intervention"] != true {
 		t.Errorf("%v", second)

@@ -237,7 +237,11 @@ func apiOptions(cfg *config.Config, secrets *config.Secrets) (controlapi.Options
 		o.Permissions[rbac.Permission(permission)] = list
 	}
 	for _, s := range cfg.Services {
-		o.Services = append(o.Services, controlapi.ServiceInfo{ID: s.ID, Name: s.Service.Name, Unit: s.Service.SystemdUnit, IP: s.Service.IP, Port: s.Service.Port})
+		o.Services = append(o.Services, controlapi.ServiceInfo{
+			ID: s.ID, Name: s.Service.Name, Unit: s.Service.SystemdUnit, IP: s.Service.IP, Port: s.Service.Port,
+			CheckInterval: s.HealthCheck.Checks.Connectivity.Interval, Environment: s.Service.Environment,
+			RunbookURL: s.Service.RunbookURL, DashboardURL: s.Service.DashboardURL,
+		})
 	}
 	for _, u := range c.Users {
 		o.Users = append(o.Users, authn.User{ID: u.ID, Email: u.Email, Role: u.Role, PasswordHash: secrets.PasswordHashes[u.ID].Text()})

@@ -47,6 +47,12 @@ type Target struct {
 	LogFile string `key:"log_file" check:"remotepath"`
 	// Redis's data folder on the host, whose free space is diagnosed; empty: only the root file system.
 	DataDir string `key:"data_dir" check:"remotepath"`
+	// What the service is for, like production or staging; shown in the panel.
+	Environment string `key:"environment" check:"id"`
+	// Where people read what to do when the service fails; shown in the panel.
+	RunbookURL string `key:"runbook_url" check:"url"`
+	// Where the service's graphs are; shown in the panel.
+	DashboardURL string `key:"dashboard_url" check:"url"`
 }
 
 // HealthCheck says how often health is looked at and what counts as a failure.

@@ -24,6 +24,7 @@ export function record(): ServiceRecord {
     id: 'redis', name: 'redis-01', unit: 'redis-server.service', host: '10.77.0.2', port: 6379,
     status: 'running', overall_status: 'healthy', auto_recovery_enabled: true, requires_manual_intervention: false, degraded: false,
     last_check: ago(1), affected_services: ['backend', 'knowledge_base', 'cache'],
+    check_interval_seconds: 5, environment: null, runbook_url: null, dashboard_url: null,
   }
 }
 

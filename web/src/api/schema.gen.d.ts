@@ -754,6 +754,14 @@ export interface components {
             degraded: boolean;
             last_check: components["schemas"]["Time"] | null;
             affected_services: string[];
+            /** @description Between two looks while all is well; what is much older is not known any more */
+            check_interval_seconds: number | null;
+            /** @example production */
+            environment: string | null;
+            /** @description What to do when the service fails */
+            runbook_url: string | null;
+            /** @description The graphs of the service */
+            dashboard_url: string | null;
         };
         /**
          * @example {
