@@ -52,9 +52,7 @@ func (r *Remediator) climb(ctx context.Context, u *unit, in ladder.Input, d ladd
 	defer u.release()
 	r.running.Add(1)
 	defer r.running.Done()
-	if len(in.Attempts) == 0 {
-		r.secure(ctx, u, in)
-	}
+	r.secureOnce(u, in)
 	act, cancel := context.WithTimeoutCause(r.actions, d.Timeout, fmt.Errorf("%s rung took more than %s", d.Rung, d.Timeout))
 	defer cancel()
 	generation, err := r.intend(ctx, u, in, d)

@@ -34,7 +34,6 @@ func (r *Remediator) watchLoop(ctx context.Context) error {
 		case <-t.C:
 		}
 		now := time.Now()
-		r.closeLedgers(ctx, now)
 		for _, u := range r.all() {
 			v, ok := r.o.Prober.View(u.id)
 			if !ok {

@@ -143,11 +143,15 @@ func (r *Remediator) carryOut(ctx context.Context, u *unit, in ladder.Input, d l
 		return r.climb(ctx, u, in, d)
 	case ladder.Critical:
 		r.degrade(u, in)
+		r.secureOnce(u, in)
 		r.latchOff(ctx, u, d)
 		return 5 * time.Second
 	}
 	if d.Kind != ladder.Held || u.confirmedDown(in) {
 		r.degrade(u, in)
+	}
+	if d.Kind == ladder.Blocked {
+		r.secureOnce(u, in)
 	}
 	r.stay(ctx, u, in, d)
 	return d.Again

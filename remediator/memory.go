@@ -74,6 +74,7 @@ type climbed struct {
 	LoadedAt    time.Time           `json:"loaded_at,omitzero"`
 	LoadPercent float64             `json:"load_percent,omitempty"`
 	WatchUntil  time.Time           `json:"watch_until,omitzero"`
+	Secured     bool                `json:"secured,omitempty"`  // the evidence was taken
 	Credited    int                 `json:"credited,omitempty"` // attempts at the last recovery: it is not counted twice
 	LastCode    string              `json:"last_code,omitempty"`
 	Restored    string              `json:"restored,omitempty"`  // where the rejected configuration is kept, when a good one was put back

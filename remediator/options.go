@@ -90,6 +90,7 @@ type Options struct {
 	Prober        Prober
 	Host          Host
 	Scripts       Scripts
+	Inspector     Inspector // nil: evidence comes without what Redis itself says
 	Audit         Auditor
 	Store         store.Documents
 	Events        EventSink

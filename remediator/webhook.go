@@ -91,9 +91,6 @@ func (r *Remediator) webhook(w http.ResponseWriter, req *http.Request) {
 	code, text := r.receive(w, req)
 	r.metrics.webhooks.WithLabelValues(fmt.Sprint(code)).Inc()
 	r.metrics.webhookTime.Observe(time.Since(began).Seconds())
-	if code != http.StatusOK {
-		r.recordMessage(code, text, req.RemoteAddr)
-	}
 	if code >= 400 {
 		r.o.Logger.Warn().Int("code", code).Str("from", req.RemoteAddr).Msg("webhook: " + text)
 	}

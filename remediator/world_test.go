@@ -141,6 +141,14 @@ func (w *world) Run(ctx context.Context, _ string, v host.Verb, _ int) (host.Res
 		return host.Result{Stdout: w.listeners}, nil
 	case host.VerbConfigDiff:
 		return w.configDiff(v, 3)
+	case host.VerbLoad:
+		return host.Result{Stdout: "0.10 0.20 0.30 1/100 1234\nMemTotal:  1000 kB\nMemAvailable: 500 kB\n7200.00 100.00\n"}, nil
+	case host.VerbConfigShow:
+		return host.Result{Stdout: "# /etc/redis/redis.conf, owner and mode 1:1 640\nport 6379\nrequirepass [redacted]\n"}, nil
+	case host.VerbPackages:
+		return host.Result{Stdout: "2026-11-23 02:00:00 upgrade redis-server:amd64 1 2\n"}, nil
+	case host.VerbBoots:
+		return host.Result{Stdout: " 0 abc Mon 2026-11-23 01:00:00 UTC\n"}, nil
 	case host.VerbDisk:
 		w.secured = len(w.commands) == 0
 		return host.Result{Stdout: "Mounted on 1B-blocks Avail Inodes IFree\n/ 1000 400 10 5\n"}, nil

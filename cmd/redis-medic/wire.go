@@ -119,7 +119,8 @@ func wire(ctx context.Context, w wiring) (_ *parts, err error) {
 	if w.replica != nil {
 		act.Lead = w.replica.lease.Held
 	}
-	act.Scripts, act.WebhookToken = remediator.RedisScripts{Target: live.scriptTarget}, live.webhookToken
+	own := remediator.RedisScripts{Target: live.scriptTarget}
+	act.Scripts, act.Inspector, act.WebhookToken = own, own, live.webhookToken
 	if todo.Alertmanager != "" {
 		cluster, err := remediator.NewAlertmanagers(append([]string{todo.Alertmanager}, todo.Further...), live.alertToken)
 		if err != nil {

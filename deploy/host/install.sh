@@ -322,7 +322,7 @@ sudoers_lines() {
     for verb in start stop restart reload reset-failed 'kill --kill-who=main --signal=SIGCONT'; do
         printf '%s ALL=(root) NOSETENV: NOPASSWD: /usr/bin/systemctl %s %s\n' "$user" "$verb" "$short"
     done
-    for verb in diff restore; do
+    for verb in diff restore show; do
         printf '%s ALL=(root) NOSETENV: NOPASSWD: %s %s %s\n' "$user" "$KEEPER" "$verb" "$short"
     done
     if [ "$allow_kill" = yes ]; then

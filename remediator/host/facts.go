@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,6 +82,63 @@ func ParseDisk(out string) []Disk {
 	}
 	return list
 }
+
+// Load is how busy a machine is. A nil field was not said.
+type Load struct {
+	One         *float64 `json:"load_1m"`
+	Five        *float64 `json:"load_5m"`
+	Fifteen     *float64 `json:"load_15m"`
+	MemTotal    *uint64  `json:"memory_total_bytes"`
+	MemFree     *uint64  `json:"memory_available_bytes"`
+	SwapTotal   *uint64  `json:"swap_total_bytes"`
+	SwapFree    *uint64  `json:"swap_free_bytes"`
+	UptimeHours *float64 `json:"uptime_hours"`
+}
+
+// ParseLoad reads /proc/loadavg, /proc/meminfo and /proc/uptime, one after the other. What cannot be read stays nil.
+func ParseLoad(out string) Load {
+	var l Load
+	for line := range strings.Lines(out) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 5 && l.One == nil:
+			l.One, l.Five, l.Fifteen = number(f[0]), number(f[1]), number(f[2])
+		case len(f) == 3 && f[2] == "kB":
+			at := map[string]**uint64{"MemTotal:": &l.MemTotal, "MemAvailable:": &l.MemFree, "SwapTotal:": &l.SwapTotal, "SwapFree:": &l.SwapFree}[f[0]]
+			if n, err := strconv.ParseUint(f[1], 10, 50); err == nil && at != nil {
+				*at = new(n << 10)
+			}
+		case len(f) == 2 && l.UptimeHours == nil:
+			if n := number(f[0]); n != nil {
+				l.UptimeHours = new(*n / 3600)
+			}
+		}
+	}
+	return l
+}
+
+func number(s string) *float64 {
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 {
+		return nil
+	}
+	return &n
+}
+
+// ParseLines makes a text safe to store and to show: its lines without what a terminal could act on, at most most of them, the last
+// ones. Empty lines are left out.
+func ParseLines(out string, most int) []string {
+	var lines []string
+	for line := range strings.Lines(out) {
+		if line = Printable(strings.TrimRight(line, "\r\n"), maxLine); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-most):]
+}
+
+// maxLine bounds one line of ParseLines, in bytes.
+const maxLine = 1000
 
 // ProcStat is the beginning of /proc/PID/stat.
 type ProcStat struct {

@@ -37,7 +37,7 @@ func (c *Client) judge(verb Verb, r Result) *Error {
 		}
 		return nil
 	}
-	if words := keeperWords[r.ExitCode]; words != "" && (verb == VerbConfigDiff || verb == VerbConfigRestore) {
+	if words := keeperWords[r.ExitCode]; words != "" && strings.HasPrefix(string(verb), "config-") {
 		return c.judged(health.ClassCommand, words, r)
 	}
 	switch {

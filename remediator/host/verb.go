@@ -33,11 +33,15 @@ const (
 	VerbProcState   Verb = "proc"         // /proc/<main pid>/stat
 	VerbListeners   Verb = "listeners"    // listening TCP sockets with their owners
 	VerbDisk        Verb = "disk"         // free space and inodes of Redis's folders
+	VerbLoad        Verb = "load"         // load, memory and uptime of the machine
+	VerbPackages    Verb = "packages"     // the newest lines of dpkg's log
+	VerbBoots       Verb = "boots"        // when the machine was started
 	VerbBus         Verb = "bus"          // systemd-stdio-bridge: the system D-Bus over the session
 	// The last known good configuration, which the host keeps by itself. Both print a unified diff without secrets; a refusal is
 	// of class command and says why.
 	VerbConfigDiff    Verb = "config-diff"    // how the present configuration differs from it, and whether it could be put back
 	VerbConfigRestore Verb = "config-restore" // put it back; only while the unit is down
+	VerbConfigShow    Verb = "config-show"    // the present configuration without secrets, and the files around it with their times
 )
 
 // keeper is the program of the host package that keeps and puts back configurations.
@@ -48,6 +52,7 @@ func Verbs() []Verb {
 	return []Verb{
 		VerbShow, VerbIsActive, VerbStart, VerbStop, VerbRestart, VerbReload, VerbResetFailed, VerbContinue, VerbKill,
 		VerbJournal, VerbRedisLog, VerbProcState, VerbListeners, VerbDisk, VerbBus, VerbConfigDiff, VerbConfigRestore,
+		VerbConfigShow, VerbLoad, VerbPackages, VerbBoots,
 	}
 }
 
@@ -165,7 +170,13 @@ func (c Command) Argv() ([]string, error) {
 		return diskArgv(c.Unit), nil
 	case VerbBus:
 		return []string{"systemd-stdio-bridge"}, nil
-	case VerbConfigDiff, VerbConfigRestore:
+	case VerbLoad:
+		return []string{"cat", "/proc/loadavg", "/proc/meminfo", "/proc/uptime"}, nil
+	case VerbPackages:
+		return []string{"tail", "--lines=50", "/var/log/dpkg.log"}, nil
+	case VerbBoots:
+		return []string{"journalctl", "--no-pager", "--list-boots"}, nil
+	case VerbConfigDiff, VerbConfigRestore, VerbConfigShow:
 		return []string{"sudo", "-n", keeper, strings.TrimPrefix(string(c.Verb), "config-"), short}, nil
 	}
 	return nil, fmt.Errorf("%w: unknown verb %q", ErrInvalidCommand, c.Verb)

@@ -17,7 +17,8 @@ var allowedPrograms = []string{
 	"sudo -n systemctl kill --kill-who=main --signal=SIGCONT ", "sudo -n systemctl kill --kill-who=main --signal=SIGKILL ",
 	"journalctl --no-pager --output=json ", "tail --lines=", "cat /proc/", "sudo -n ss -Hltnp",
 	"df --output=target,size,avail,itotal,iavail --block-size=1 ", "systemd-stdio-bridge",
-	"sudo -n /usr/local/sbin/redis-medic-config diff ", "sudo -n /usr/local/sbin/redis-medic-config restore ",
+	"cat /proc/loadavg /proc/meminfo /proc/uptime", "tail --lines=50 /var/log/dpkg.log", "journalctl --no-pager --list-boots",
+	"sudo -n /usr/local/sbin/redis-medic-config show ", "sudo -n /usr/local/sbin/redis-medic-config diff ", "sudo -n /usr/local/sbin/redis-medic-config restore ",
 }
 
 var harmlessLine = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./ -]+$`)
@@ -95,7 +96,7 @@ func TestPrivilegedVerbsAreExactlyThoseWithSudo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sudo := argv[0] == "sudo"; sudo != (v.Changes() || v == host.VerbListeners || v == host.VerbConfigDiff) {
+		if sudo := argv[0] == "sudo"; sudo != (v.Changes() || v == host.VerbListeners || v == host.VerbConfigDiff || v == host.VerbConfigShow) {
 			t.Errorf("%s: %q", v, argv)
 		}
 		if argv[0] == "sudo" && argv[1] != "-n" {

@@ -56,6 +56,10 @@ func plain(words []string) (host.Command, bool) {
 		{"sudo -n ss -Hltnp", host.VerbListeners},
 		{"sudo -n /usr/local/sbin/redis-medic-config diff ", host.VerbConfigDiff},
 		{"sudo -n /usr/local/sbin/redis-medic-config restore ", host.VerbConfigRestore},
+		{"sudo -n /usr/local/sbin/redis-medic-config show ", host.VerbConfigShow},
+		{"cat /proc/loadavg ", host.VerbLoad},
+		{"tail --lines=50 /var/log/dpkg.log", host.VerbPackages},
+		{"journalctl --no-pager --list-boots", host.VerbBoots},
 		{"df --output=", host.VerbDisk},
 		{"systemd-stdio-bridge", host.VerbBus},
 	} {
