@@ -39,7 +39,6 @@ type Remediator struct {
 	notices     chan Notice
 	stallUntil  atomic.Int64 // unix nanoseconds: no acts before, our own clock or process stood still
 	running     tasks
-	strangers   refusals        // deliveries
 	actions     context.Context // acts run on it: it outlives every request, and Run by the grace time
 	stopActions context.CancelCauseFunc
 }

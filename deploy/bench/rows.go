@@ -16,6 +16,7 @@ func steps() []step {
 		{"exporter", "^BenchmarkFleet$", "1x"},
 		{"controlapi", "^BenchmarkStatus$", "100000x"},
 		{"controlapi", "^BenchmarkStreams$", "5x"},
+		{"remediator", "^BenchmarkWebhookFlood$", "1x"},
 		{"remediator/audit", "^BenchmarkAppend$", "20000x"},
 		{"remediator/store", "^BenchmarkQueryMillion$", "200x"},
 	}
@@ -58,6 +59,9 @@ func rows() []row {
 		row{what: "GET status, 64 connections: p99", from: "controlapi.BenchmarkStatus", value: "p99-ms", limit: 5, unit: "ms"},
 		row{what: "10,000 WebSocket clients: memory of each", from: "controlapi.BenchmarkStreams", value: "KB/client", limit: 40, unit: "KB"},
 		row{what: "10,000 WebSocket clients: one event to all", from: "controlapi.BenchmarkStreams", value: "slowest-ms", limit: 1000, unit: "ms"},
+		row{what: "webhook, 1,000 alerts/s for 30 s: lost", from: "remediator.BenchmarkWebhookFlood", value: "lost", limit: 0, unit: "alerts"},
+		row{what: "webhook, 1,000 alerts/s for 30 s: p99 of accepted", from: "remediator.BenchmarkWebhookFlood", value: "p99-ms", limit: 100, unit: "ms"},
+		row{what: "webhook, 1,000 alerts/s for 30 s: heap", from: "remediator.BenchmarkWebhookFlood", value: "heap-MiB", limit: 64, unit: "MiB"},
 		row{what: "audit: durable appends", from: "remediator/audit.BenchmarkAppend", value: "appends/s", limit: 2000, least: true, unit: "appends/s"},
 		row{what: "audit: newest 50 of 1 M by any one filter", from: "remediator/store.BenchmarkQueryMillion/*", value: "ns/op", limit: 5, unit: "ms", scale: 1e-6},
 	)

@@ -73,10 +73,10 @@ func (r result) margin() float64 {
 	if r.least {
 		better, worse = r.measured, r.limit
 	}
-	if worse == 0 {
-		worse = 1e-9
+	if better == worse {
+		return 1
 	}
-	return better / worse
+	return better / max(worse, 1e-9)
 }
 
 func judge(rows []row, f figures, skipped skips) []result {
