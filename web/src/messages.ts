@@ -142,3 +142,11 @@ export const follow = {
   gap: 'Lines may be missing here.',
   left: (kept: number, gone: number) => `The newest ${kept} lines stand here; ${gone} older ${gone === 1 ? 'one has' : 'ones have'} left the page.`,
 }
+
+export const explain = {
+  what: 'The look',
+  look: 'Look and say',
+  looking: 'Looking…',
+  acts: 'Its acts:',
+  skipped: (level: string) => `Passed over ${level}:`,
+}

@@ -1,5 +1,5 @@
 import type {
-  AuditRecord, Health, Incident, LogLine, Operation, OperationResult, Permission, Recovery, ServiceRecord, ServiceStatus, Session,
+  AuditRecord, Explanation, Health, Incident, LogLine, Operation, OperationResult, Permission, Recovery, ServiceRecord, ServiceStatus, Session,
 } from '../../src/api/schema'
 
 export const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString()
@@ -187,4 +187,13 @@ export function auditRecords(): AuditRecord[] {
     { ...base, seq: 2, timestamp: ago(3600), event_type: 'service_operation', operation: 'restart', phase: 'outcome', user: ann, result: { success: true, duration_seconds: 15.7, exit_code: 0, http_status: 200 }, request_id: 'req-8', reason: 'after the kernel update' },
     { ...base, seq: 1, timestamp: ago(3616), event_type: 'service_operation', operation: 'restart', phase: 'intent', user: ann, result: { success: true, duration_seconds: 0, exit_code: null }, request_id: 'req-8' },
   ]
+}
+
+export function explanation(): Explanation {
+  return {
+    at: ago(0), decision: 'act', recovery_level: 'standard', acts: ['reset-failed', 'start'], code: 'unit_failed',
+    text: 'the unit has failed (exit-code)', advice: 'look at the journal of the unit', holds: [],
+    skipped: [{ recovery_level: 'soft', code: 'not_running', text: 'the service does not run' }],
+    seen: { ping: 'refused', unit: 'failed/failed', result: 'exit-code' },
+  }
 }

@@ -141,7 +141,7 @@ export class FakeBackend {
     if (path === '/api/auth/me') return ok(this.session)
     if (path === '/api/auth/logout') return this.logout()
     if (path === '/api/services') return ok({ records: this.services, next_cursor: null })
-    if (service === 'auto-recovery') return ok(this.recovery)
+    if (service === 'auto-recovery') return ok(params.has('explain') ? { ...this.recovery, explanation: data.explanation() } : this.recovery)
     if (service === 'auto-recovery/reset') return ok({ ...this.recovery, manual_intervention: false })
     if (service === 'incidents') return ok({ records: this.incidents, next_cursor: null })
     if (service === 'logs' && this.refuseLog) return this.refuseLog

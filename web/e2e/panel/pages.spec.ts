@@ -16,6 +16,16 @@ test('a latched recovery is reset with a reason', async ({ page, backend }) => {
   expect(backend.requests.at(-1)).toMatchObject({ path: '/api/services/redis/auto-recovery/reset', body: { reason: 'config repaired' } })
 })
 
+test('it is said what automatic recovery would do', async ({ page }) => {
+  await page.goto('/services/redis/recovery')
+  await page.getByRole('button', { name: 'Look and say' }).click()
+  const said = page.getByRole('status').filter({ hasText: 'It would act' })
+  await expect(said).toContainText('The unit has failed (exit-code). Look at the journal of the unit.')
+  await expect(said).toContainText('Its acts: clear the failed state, start (standard).')
+  await expect(said).toContainText('Passed over soft: The service does not run.')
+  await expect(said).toContainText('exit-code')
+})
+
 test('a viewer sees the recovery and may change nothing', async ({ page, backend }) => {
   backend.session = data.session('viewer')
   await page.goto('/services/redis/recovery')

@@ -116,6 +116,15 @@ export const SCENES: Scene[] = [
     path: '/services/redis/recovery',
     backend: (b) => Object.assign(b, { status: data.failed(), health: data.critical(), recovery: data.latched() }),
   },
+  {
+    name: 'recovery-explained',
+    path: '/services/redis/recovery',
+    backend: (b) => Object.assign(b, { status: data.failed(), health: data.critical() }),
+    reach: async (page) => {
+      await button(page, /^Look and say/).click()
+      await page.getByText('It would act').scrollIntoViewIfNeeded()
+    },
+  },
   { name: 'recovery-quiet', path: '/services/redis/recovery', backend: history },
   { name: 'timeline', path: '/services/redis/timeline', backend: down },
   { name: 'logs', path: '/services/redis/logs' },

@@ -40,6 +40,8 @@ export const RedisServiceAPI = {
     ),
 
   recovery: (service: string) => call<Recovery>('GET', at(service, 'auto-recovery')),
+  /** Looks at the service twice; nothing is done to it. */
+  explain: (service: string) => call<Recovery>('GET', at(service, 'auto-recovery?explain=true'), { timeoutMs: SLOW_READ_MS * 2 }),
   setAutoRecovery: (service: string, enabled: boolean, reason: string) =>
     mutate<Recovery>('PUT', at(service, 'auto-recovery'), { enabled, reason }),
   resetAutoRecovery: (service: string, reason: string) =>

@@ -24,6 +24,8 @@ export type CheckStatus = Schemas['HealthCheck']['status']
 export type Recovery = Schemas['AutoRecovery']
 export type Breaker = Recovery['breaker']
 export type Busy = Schemas['Busy']
+/** What automatic recovery would do now, and why. */
+export type Explanation = Schemas['Explanation']
 export type Hold = Schemas['Hold']
 
 export type IncidentPage = Answer<'listIncidents'>

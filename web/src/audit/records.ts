@@ -21,3 +21,37 @@ export function noteOf(r: AuditRecord): string {
   const incident = r.incident ? `incident ${r.incident}` : ''
   return [status, r.result.error ?? '', r.reason ?? '', r.recovery_level ?? '', incident].filter(Boolean).join(' · ')
 }
+
+/** What the audit log records, in the order in which it may be chosen. Operations that are not listed keep their name. */
+export const OPERATION_WORDS: Record<string, string> = {
+  start: 'Start',
+  stop: 'Stop',
+  restart: 'Restart',
+  reload: 'Reload',
+  'auto_recovery.set': 'Switch of automatic recovery',
+  'auto_recovery.reset': 'Reset of automatic recovery',
+  'maintenance.start': 'Maintenance begun',
+  'maintenance.end': 'Maintenance ended',
+  auto_recovery_enable: 'Automatic recovery switched on',
+  auto_recovery_disable: 'Automatic recovery switched off',
+  auto_recovery_reset: 'Automatic recovery reset',
+  maintenance_start: 'Hold of a maintenance set',
+  maintenance_end: 'Hold of a maintenance ended',
+  restarted_by_systemd: 'Restarted by systemd',
+  webhook: 'Webhook of Alertmanager',
+  logs: 'Logs read',
+  'logs.follow': 'Logs followed',
+  evidence: 'Evidence read',
+  live: 'Live events followed',
+  login: 'Signed in',
+  logout: 'Signed out',
+  token: 'Token given',
+  ws_ticket: 'Ticket given',
+  'audit.read': 'Audit read',
+  'audit.export': 'Audit exported',
+  'config.reload': 'Configuration read again',
+}
+
+export function operationWord(operation: string): string {
+  return OPERATION_WORDS[operation] ?? operation
+}

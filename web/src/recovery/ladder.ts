@@ -19,7 +19,8 @@ export interface Rung {
   tries: number
 }
 
-const RUNGS = [
+/** The rungs from the gentlest on, under the names that steps have for them. */
+export const RUNGS_OF_LADDER = [
   { key: 'soft', title: 'Soft', what: 'unblock or reload, without a restart' },
   { key: 'standard', title: 'Standard', what: 'start the service' },
   { key: 'hard', title: 'Hard', what: 'restart the service' },
@@ -30,7 +31,7 @@ const RUNGS = [
 /** Force is off by default: it is listed only where it was considered. */
 export function ladderOf(incident: Incident | null): Rung[] {
   const steps = incident?.steps ?? []
-  return RUNGS.filter((r) => r.key !== 'force' || steps.some((s) => s.level === 'force')).map((r) => {
+  return RUNGS_OF_LADDER.filter((r) => r.key !== 'force' || steps.some((s) => s.level === 'force')).map((r) => {
     const rung = steps.filter((s) => s.level === r.key).reduce(withStep, {
       ...r, state: 'untouched', text: '', startedAt: null, tookSeconds: null, tries: 0,
     } as Rung)

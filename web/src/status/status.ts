@@ -99,7 +99,7 @@ export function recordLevel(overall: string | undefined, state: string | undefin
   return 'unknown'
 }
 
-const CHECKS: Record<CheckStatus, Shown> = {
+export const CHECKS: Record<CheckStatus, Shown> = {
   fail: { level: 'down', word: 'Failed' },
   warning: { level: 'degraded', word: 'Warning' },
   unknown: { level: 'unknown', word: 'Not measured' },

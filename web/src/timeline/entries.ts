@@ -59,7 +59,7 @@ export function offsetOf(step: Step, incident: Incident): string {
   return s < 120 ? `+${Math.round(s)} s` : `+${Math.round(s / 60)} m`
 }
 
-const KINDS: Record<string, string> = {
+export const KINDS: Record<string, string> = {
   opened: 'Opened', observed: 'Observed', diagnosed: 'Diagnosed', held: 'Held', skipped: 'Skipped', intent: 'Act',
   outcome: 'Outcome', verified: 'Verified', closed: 'Closed',
 }
