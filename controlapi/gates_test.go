@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -423,5 +424,45 @@ func TestTheWindowSlides(t *testing.T) {
 	l.prune(at.Add(time.Hour))
 	if len(l.taken) != 0 {
 		t.Errorf("%v is still remembered", l.taken)
+	}
+}
+
+// TestEveryRequestIsLogged: with who, what and how it ended, never with its query. What is asked all the time is logged at debug level
+// while it succeeds.
+func TestEveryRequestIsLogged(t *testing.T) {
+	for _, c := range []struct {
+		method, path string
+		as           func(*http.Request)
+		level, user  string
+		status       float64
+	}{
+		{"POST", "/api/services/redis/start", asOperator, "info", "backend", 200},
+		{"POST", "/api/services/redis/stop", asOperator, "info", "backend", 403},
+		{"GET", "/api/services/redis/logs", asAdmin, "info", "root-bot", 200},
+		{"GET", "/api/services/redis/status", asNobody, "debug", "", 200},
+		{"GET", "/api/auth/me", asNobody, "info", "", 401},
+		{"GET", "/api/nothing", asNobody, "info", "", 404},
+		{"BREW", "/api/services/redis/start", asAdmin, "info", "root-bot", 405},
+	} {
+		r := newRig(t, nil)
+		a := r.do(c.method, c.path+"?token=canary-query", "", c.as)
+		var line map[string]any
+		for text := range strings.Lines(r.log.String()) {
+			var one map[string]any
+			if err := json.Unmarshal([]byte(text), &one); err != nil {
+				t.Fatal(err)
+			}
+			if one["message"] == "request" {
+				line = one
+			}
+		}
+		method := map[bool]string{true: c.method, false: "OTHER"}[c.method != "BREW"]
+		if line["level"] != c.level || line["method"] != method || line["path"] != c.path || line["status"] != c.status || line["user"] != c.user ||
+			line["request_id"] != a.header.Get("X-Request-Id") || line["source_ip"] != "172.16.168.20" || line["duration_ms"] == nil {
+			t.Errorf("%s %s: %v", c.method, c.path, line)
+		}
+		if strings.Contains(r.log.String(), "canary-query") {
+			t.Errorf("%s %s: the query is in the log", c.method, c.path)
+		}
 	}
 }

@@ -565,3 +565,31 @@ func TestEveryKindOfErrorHasItsStatus(t *testing.T) {
 		t.Errorf("%v", p)
 	}
 }
+
+// TestLookingNeverWaitsForAnOperation: while one is in hand, status, health and the list of services answer at once.
+func TestLookingNeverWaitsForAnOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		release := make(chan struct{})
+		r.remediator.operate = func(_ context.Context, req remediator.Request) (remediator.Result, error) {
+			<-release
+			return success(req.Operation), nil
+		}
+		done := make(chan answer, 1)
+		go func() { done <- r.do("POST", "/api/services/redis/restart", "{}", asAdmin) }()
+		synctest.Wait()
+		began := time.Now()
+		for _, path := range []string{"status", "health", "auto-recovery", "degradation", "logs"} {
+			if a := r.do("GET", "/api/services/redis/"+path, "", asAdmin); a.code != 200 {
+				t.Errorf("%s: %d", path, a.code)
+			}
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited for %s", waited)
+		}
+		close(release)
+		if a := <-done; a.code != 200 {
+			t.Errorf("%d", a.code)
+		}
+	})
+}

@@ -76,7 +76,7 @@ func (a *API) finish(w *recorder, c *call) {
 	took := time.Since(c.began)
 	a.metrics.answered(method(c.r.Method), c.route.path, w.status, took)
 	level := zerolog.InfoLevel
-	if c.route.quiet {
+	if c.route.quiet && w.status < http.StatusBadRequest { // what is asked all the time, by everybody
 		level = zerolog.DebugLevel
 	}
 	// The path only: a query may carry a token.

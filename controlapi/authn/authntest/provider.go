@@ -44,7 +44,6 @@ type Provider struct {
 	key       *rsa.PrivateKey
 	kid       int
 	codes     map[string]grant
-	exchanged int
 }
 
 type grant struct {
@@ -99,13 +98,6 @@ func (p *Provider) Rotate() {
 		panic(err) // crypto/rand does not fail
 	}
 	p.with(func() { p.key, p.kid = key, p.kid+1 })
-}
-
-// Exchanges counts the codes that were redeemed.
-func (p *Provider) Exchanges() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.exchanged
 }
 
 func send(w http.ResponseWriter, status int, body any) {
@@ -177,7 +169,6 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		send(w, http.StatusBadRequest, map[string]string{"error": "invalid_grant", "error_description": "canary-description"})
 		return
 	}
-	p.exchanged++
 	access := rand.Text()
 	hash := sha256.Sum256([]byte(access))
 	claims := map[string]any{
