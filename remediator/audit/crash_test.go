@@ -1,12 +1,10 @@
 package audit_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -14,21 +12,10 @@ import (
 
 	"github.com/redis-medic/redis-medic/remediator/audit"
 	"github.com/redis-medic/redis-medic/remediator/store"
+	"github.com/redis-medic/redis-medic/remediator/store/storetest"
 )
 
-// The test binary runs itself as a child process; these name the part and the directory of the child.
-const (
-	childRole = "REDIS_MEDIC_AUDIT_TEST_CHILD"
-	childDir  = "REDIS_MEDIC_AUDIT_TEST_DIR"
-)
-
-func TestMain(m *testing.M) {
-	if os.Getenv(childRole) == "append" {
-		fmt.Fprintln(os.Stderr, appendForever(os.Getenv(childDir)))
-		return
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { storetest.Main(m, appendForever) }
 
 // appendForever is the child: it appends from several writers and prints each record when it is acknowledged.
 func appendForever(dir string) error {
@@ -82,13 +69,15 @@ func TestKilledProcessKeepsItsChain(t *testing.T) {
 	}
 	acked := map[int64]string{}
 	for round := range 4 {
-		runChild(t, b.dir, 100+100*round, func(line []byte) {
+		child := storetest.Start(t, b.dir)
+		child.Lines(t, 100+100*round, func(line string) {
 			var got [2]any
-			if err := json.Unmarshal(line, &got); err != nil {
+			if err := json.Unmarshal([]byte(line), &got); err != nil {
 				t.Fatal(err)
 			}
 			acked[int64(got[0].(float64))] = got[1].(string)
 		})
+		child.Kill()
 		b.open()
 		if h := b.log.Health(); !h.OK {
 			t.Errorf("round %d: health %+v", round, h)
@@ -114,30 +103,5 @@ func TestKilledProcessKeepsItsChain(t *testing.T) {
 			t.Errorf("round %d: files %+v", round, r)
 		}
 		b.close()
-	}
-}
-
-func runChild(t *testing.T, dir string, lines int, each func([]byte)) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childRole+"=append", childDir+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	}()
-	sc := bufio.NewScanner(out)
-	for range lines {
-		if !sc.Scan() {
-			t.Fatal("the child ended early")
-		}
-		each(sc.Bytes())
 	}
 }

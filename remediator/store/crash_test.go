@@ -1,12 +1,10 @@
 package store_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,21 +14,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/redis-medic/redis-medic/remediator/store"
+	"github.com/redis-medic/redis-medic/remediator/store/storetest"
 )
 
-// The test binary runs itself as a child process; these name the part and the directory of the child.
-const (
-	childRole = "REDIS_MEDIC_STORE_TEST_CHILD"
-	childDir  = "REDIS_MEDIC_STORE_TEST_DIR"
-)
-
-func TestMain(m *testing.M) {
-	if os.Getenv(childRole) == "append" {
-		fmt.Fprintln(os.Stderr, appendForever(os.Getenv(childDir)))
-		return
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { storetest.Main(m, appendForever) }
 
 // appendForever is the child: it appends from several writers and prints a number when its row is acknowledged.
 func appendForever(dir string) error {
@@ -66,41 +53,14 @@ func appendForever(dir string) error {
 	}
 }
 
-func startChild(t *testing.T, dir string) (*exec.Cmd, *bufio.Scanner) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childRole+"=append", childDir+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return cmd, bufio.NewScanner(out)
-}
-
 // A process that dies in the middle of appends has lost nothing that it acknowledged.
 func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[int64]bool{}
 	for round := range 4 {
-		cmd, out := startChild(t, dir)
-		for range 150 + 70*round {
-			if !out.Scan() {
-				t.Fatal("the child ended early")
-			}
-			acked[mustInt(t, out.Text())] = true
-		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		cmd.Wait()
+		child := storetest.Start(t, dir)
+		child.Lines(t, 150+70*round, func(line string) { acked[mustInt(t, line)] = true })
+		child.Kill()
 		s := open(t, dir)
 		got := map[int64]bool{}
 		if err := s.WalkAudit(t.Context(), 1, func(r store.AuditRow) error {
@@ -131,19 +91,14 @@ func mustInt(t *testing.T, s string) int64 {
 
 func TestSecondProcessIsRefusedAndToldWho(t *testing.T) {
 	dir := t.TempDir()
-	cmd, out := startChild(t, dir)
-	if !out.Scan() {
-		t.Fatal("the child did not start")
-	}
+	child := storetest.Start(t, dir)
+	child.Lines(t, 1, func(string) {})
 	_, err := store.Open(t.Context(), store.Options{Dir: dir, Logger: zerolog.Nop()})
 	var locked *store.LockedError
-	if !errors.As(err, &locked) || locked.PID != cmd.Process.Pid || !strings.Contains(err.Error(), strconv.Itoa(cmd.Process.Pid)) {
-		t.Fatalf("second process: %v, want a LockedError of %d", err, cmd.Process.Pid)
+	if !errors.As(err, &locked) || locked.PID != child.PID() || !strings.Contains(err.Error(), strconv.Itoa(child.PID())) {
+		t.Fatalf("second process: %v, want a LockedError of %d", err, child.PID())
 	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
+	child.Kill()
 	open(t, dir) // the lock went with its holder
 }
 
@@ -211,14 +166,9 @@ func TestReadOnlyBesideAWriter(t *testing.T) {
 	if after, err := os.ReadDir(dir); err != nil || len(after) != len(before) {
 		t.Errorf("files before %v and after %v, %v", before, after, err)
 	}
-	cmd, out := startChild(t, dir)
-	for range 20 {
-		out.Scan()
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
+	child := storetest.Start(t, dir)
+	child.Lines(t, 20, func(string) {})
+	child.Kill()
 	r = readOnly() // what a crash left
 	if last, err := r.LastAudit(t.Context()); err != nil || last.Seq < 15 {
 		t.Errorf("after a crash: %d, %v", last.Seq, err)
