@@ -97,7 +97,11 @@ func TestLogoutEverywhere(t *testing.T) {
 	first, _ := signIn(r, "viewer@autobot.local")
 	second, _ := signIn(r, "viewer@autobot.local")
 	other, _ := signIn(r, "admin@autobot.local")
+	token := r.do("POST", "/api/auth/token", "", withCookie(first)).json(t)["access_token"].(string)
 	r.do("POST", "/api/auth/logout", `{"everywhere":true}`, withCookie(second))
+	if a := r.do("GET", "/api/auth/me", "", bearer(token)); a.code != 401 {
+		t.Errorf("a token of the user: %d", a.code)
+	}
 	for cookie, want := range map[*http.Cookie]int{first: 401, second: 401, other: 200} {
 		if a := r.do("GET", "/api/auth/me", "", withCookie(cookie)); a.code != want {
 			t.Errorf("%d, want %d", a.code, want)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,10 +45,15 @@ type Authenticator struct {
 	logins    *logins
 	tickets   *tickets
 
-	// mu guards revoked: token ids that were logged out, with the time until which they must be remembered.
+	// mu guards the fields below: token ids that were logged out, with the time until which they must be remembered, and when users
+	// were logged out everywhere.
 	mu      sync.Mutex
 	revoked map[string]time.Time
+	ended   map[string]time.Time
 }
+
+// rememberEnd is how long a logout everywhere is remembered: longer than any token should live.
+const rememberEnd = 24 * time.Hour
 
 // New checks the options. It starts nothing.
 func New(o Options) (*Authenticator, error) {
@@ -62,6 +68,7 @@ func New(o Options) (*Authenticator, error) {
 		logins:   newLogins(o.Hashing),
 		tickets:  &tickets{open: map[string]ticket{}},
 		revoked:  map[string]time.Time{},
+		ended:    map[string]time.Time{},
 	}
 	c, err := a.Prepare(o)
 	if err != nil {
@@ -152,6 +159,9 @@ func (a *Authenticator) Bearer(ctx context.Context, token string) (Principal, er
 		return Principal{}, err
 	}
 	p := Principal{ID: c.Subject, Email: c.Email, Role: c.Role, Method: MethodJWT, Expires: c.ExpiresAt.Time, handle: c.ID}
+	if c.IssuedAt != nil {
+		p.issued = c.IssuedAt.Time
+	}
 	if c.Local {
 		p.stamp = c.Stamp
 	}
@@ -173,7 +183,7 @@ func (a *Authenticator) refreshToken(d *directory, p Principal) (Principal, erro
 	if p.Role == "" {
 		return Principal{}, ErrInvalidToken
 	}
-	if p.handle != "" && a.isRevoked(p.handle) {
+	if a.isRevoked(p) {
 		return Principal{}, ErrInvalidToken
 	}
 	return p, nil
@@ -257,8 +267,8 @@ func (a *Authenticator) sessionByHash(ctx context.Context, hash string, use bool
 	return Principal{ID: u.ID, Email: u.Email, Role: u.Role, Method: MethodSession, Expires: s.Expires, handle: hash, stamp: u.stamp()}, nil
 }
 
-// Logout ends the credential of a principal: its session, or its token if it has an id. With everywhere, all sessions of the
-// user end.
+// Logout ends the credential of a principal: its session, or its token if it has an id. With everywhere, all sessions of the user and
+// all tokens that were issued until now end.
 func (a *Authenticator) Logout(ctx context.Context, p Principal, everywhere bool) error {
 	var faults []error
 	switch p.Method {
@@ -270,6 +280,9 @@ func (a *Authenticator) Logout(ctx context.Context, p Principal, everywhere bool
 		}
 	}
 	if everywhere {
+		a.mu.Lock()
+		a.ended[p.ID] = time.Now()
+		a.mu.Unlock()
 		faults = append(faults, a.sessions.endAll(ctx, p.ID))
 	}
 	return errors.Join(faults...)
@@ -288,11 +301,8 @@ func (a *Authenticator) IssueToken(p Principal) (token string, expires time.Time
 func (a *Authenticator) Prune(ctx context.Context) error {
 	now := time.Now()
 	a.mu.Lock()
-	for id, until := range a.revoked {
-		if now.After(until) {
-			delete(a.revoked, id)
-		}
-	}
+	maps.DeleteFunc(a.revoked, func(_ string, until time.Time) bool { return now.After(until) })
+	maps.DeleteFunc(a.ended, func(_ string, at time.Time) bool { return now.Sub(at) > rememberEnd })
 	a.mu.Unlock()
 	a.logins.prune(now)
 	a.tickets.prune(now)
@@ -305,11 +315,14 @@ func (a *Authenticator) revoke(id string, until time.Time) {
 	a.revoked[id] = until.Add(MaxLeeway)
 }
 
-func (a *Authenticator) isRevoked(id string) bool {
+// isRevoked reports whether a token was logged out, itself or with all of its user. A token has whole seconds: one of the very second
+// of a logout everywhere counts as older.
+func (a *Authenticator) isRevoked(p Principal) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, ok := a.revoked[id]
-	return ok
+	_, itself := a.revoked[p.handle]
+	end, everywhere := a.ended[p.ID]
+	return itself || everywhere && !p.issued.After(end)
 }
 
 // LooksLikeToken reports whether an Authorization header carries a bearer token, and returns it.

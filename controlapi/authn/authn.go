@@ -36,6 +36,8 @@ type Principal struct {
 	handle string
 	// stamp is the state of the account when a credential of ours was made.
 	stamp string
+	// issued is when a token was made; the zero time: it does not say.
+	issued time.Time
 	// identity is what an identity provider said; empty for the accounts of the configuration.
 	identity string
 }

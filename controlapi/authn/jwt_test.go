@@ -172,6 +172,28 @@ func TestOurOwnTokens(t *testing.T) {
 			t.Error("an ended token is remembered")
 		}
 
+		// A logout everywhere ends every token of the user that was made until then, no later one and nobody else's.
+		token, p = issue(mustLogin(t, a))
+		outside := forge(t, plainHeader, claimsNow(), jwt.SigningMethodHS256, []byte(secret))
+		undated := claimsNow()
+		undated["sub"] = "u-1"
+		delete(undated, "iat")
+		_ = a.Logout(t.Context(), mustLogin(t, a), true)
+		dead("logged out everywhere", token, p)
+		if _, err := a.Bearer(t.Context(), outside); err != nil {
+			t.Errorf("somebody else's token: %v", err)
+		}
+		if _, err := a.Bearer(t.Context(), forge(t, plainHeader, undated, jwt.SigningMethodHS256, []byte(secret))); !errors.Is(err, ErrInvalidToken) {
+			t.Errorf("a token that does not say when it was made: %v", err)
+		}
+		pass(time.Second)
+		_, _ = issue(mustLogin(t, a))
+		pass(rememberEnd + time.Second)
+		_ = a.Prune(t.Context())
+		if len(a.ended) != 0 {
+			t.Error("a logout everywhere is remembered for ever")
+		}
+
 		token, p = issue(mustLogin(t, a))
 		changed := ann
 		changed.PasswordHash, _ = HashPassword("new")

@@ -1972,7 +1972,7 @@ export interface operations {
             content: {
                 "application/json": {
                     /**
-                     * @description End all sessions of this user
+                     * @description End all sessions of this user, and all tokens made until now
                      * @default false
                      */
                     everywhere?: boolean;
