@@ -90,7 +90,7 @@ test-web: web/dist/index.html ## the panel's unit tests, and the size of its fir
 
 test-lab: build ## tests on real Redis hosts (root)
 	$(call stage,tests on real Redis hosts)
-	@go test -race -p 1 -count=1 -timeout 20m $(LAB_PACKAGES)
+	@go test -race -p 1 -count=1 -timeout 30m $(LAB_PACKAGES)
 
 test-browser: build bin/demo ## the panel in a real browser, with a played backend and with the real one
 	$(call stage,browser tests)
