@@ -254,9 +254,12 @@ func BenchmarkScrape(b *testing.B) {
 			s, _ := e.prober.find("redis")
 			request := httptest.NewRequest(http.MethodGet, "/probe?target=redis", nil)
 			scrape := func() {
+				var made []*page
 				e.respond(httptest.NewRecorder(), request, func() ([]*dto.MetricFamily, error) {
-					return merge([]*page{e.scrape(b.Context(), s, selection{redis: true}, nil)}), nil
+					made = []*page{e.scrape(b.Context(), s, selection{redis: true}, nil)}
+					return merge(made), nil
 				})
+				release(made)
 			}
 			scrape()
 			b.ReportAllocs()

@@ -18,6 +18,7 @@ func (e *Exporter) serveDebug(w http.ResponseWriter, r *http.Request, s *service
 	p := e.scrape(r.Context(), s, want, func(format string, args ...any) {
 		fmt.Fprintf(&b, "%8s  %s\n", time.Since(started).Round(time.Microsecond), fmt.Sprintf(format, args...))
 	})
+	defer release([]*page{p})
 	v, _ := s.view()
 	fmt.Fprintf(&b, "%8s  done\n\nVerdict: %s\n", time.Since(started).Round(time.Microsecond), v.Verdict.Status)
 	for _, x := range v.Verdict.Reasons {

@@ -103,9 +103,12 @@ func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	var made []*page
+	defer func() { release(made) }()
 	e.respond(w, r, func() ([]*dto.MetricFamily, error) {
 		own, err := e.registry.Gather()
-		return join(merge(e.scrapeAll(r.Context(), want)), own), err
+		made = e.scrapeAll(r.Context(), want)
+		return join(merge(made), own), err
 	})
 }
 
@@ -130,8 +133,11 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 		e.serveDebug(w, r, s, want)
 		return
 	}
+	var made []*page
+	defer func() { release(made) }()
 	e.respond(w, r, func() ([]*dto.MetricFamily, error) {
-		return merge([]*page{e.scrape(r.Context(), s, want, nil)}), nil
+		made = []*page{e.scrape(r.Context(), s, want, nil)}
+		return merge(made), nil
 	})
 }
 

@@ -30,10 +30,6 @@ func familyOf(name string) family {
 	return family(i)
 }
 
-// slab is how many of each protobuf message are allocated at once. A scrape has some hundred samples: single allocations would
-// cost more than all the rest of it.
-const slab = 256
-
 // page collects the samples of one service. The registry and its collectors are not used for these: their checks at every scrape
 // (each name and label against each other) cost many times what producing the samples costs, and a test does them once.
 type page struct {
@@ -43,12 +39,22 @@ type page struct {
 
 	created *timestamppb.Timestamp // when the counters that are added now began; nil: not known
 
-	metrics  []dto.Metric
-	gauges   []dto.Gauge
-	counters []dto.Counter
-	floats   []float64
-	pairs    []dto.LabelPair
-	refs     []*dto.LabelPair
+	spare []*dto.MetricFamily // by family: of an earlier scrape, with room for samples
+
+	metrics    arena[dto.Metric]
+	gauges     arena[dto.Gauge]
+	counters   arena[dto.Counter]
+	histograms arena[dto.Histogram]
+	summaries  arena[dto.Summary]
+	buckets    arena[dto.Bucket]
+	bucketRefs arena[*dto.Bucket]
+	quantiles  arena[dto.Quantile]
+	quantRefs  arena[*dto.Quantile]
+	floats     arena[float64]
+	counts     arena[uint64]
+	texts      arena[string]
+	pairs      arena[dto.LabelPair]
+	refs       arena[*dto.LabelPair]
 }
 
 var (
@@ -59,21 +65,43 @@ var (
 	histoType    = dto.MetricType_HISTOGRAM
 )
 
+// newPage returns an empty page. It is given back by release.
 func newPage(service string) *page {
-	p := &page{fams: make([]*dto.MetricFamily, len(families))}
+	p, _ := pages.Get().(*page)
 	p.service = &dto.LabelPair{Name: &labelService, Value: &service}
 	p.alone = []*dto.LabelPair{p.service}
 	return p
 }
 
+// reset empties the page.
+func (p *page) reset() {
+	for f, mf := range p.fams {
+		if mf != nil {
+			mf.Metric = mf.Metric[:0]
+			p.fams[f], p.spare[f] = nil, mf
+		}
+	}
+	p.service, p.alone, p.created = nil, nil, nil
+	p.metrics.reset()
+	p.gauges.reset()
+	p.counters.reset()
+	p.histograms.reset()
+	p.summaries.reset()
+	p.buckets.reset()
+	p.bucketRefs.reset()
+	p.quantiles.reset()
+	p.quantRefs.reset()
+	p.floats.reset()
+	p.counts.reset()
+	p.texts.reset()
+	p.pairs.reset()
+	p.refs.reset()
+}
+
 // gauge adds a sample. values are those of the family's labels, in their order.
 func (p *page) gauge(f family, v float64, values ...string) {
 	m := p.sample(f, values)
-	if len(p.gauges) == 0 {
-		p.gauges = make([]dto.Gauge, slab)
-	}
-	g := &p.gauges[0]
-	p.gauges = p.gauges[1:]
+	g := p.gauges.next()
 	g.Value = p.float(v)
 	m.Gauge = g
 }
@@ -81,11 +109,7 @@ func (p *page) gauge(f family, v float64, values ...string) {
 // counter adds a sample of a counter.
 func (p *page) counter(f family, v float64, values ...string) {
 	m := p.sample(f, values)
-	if len(p.counters) == 0 {
-		p.counters = make([]dto.Counter, slab)
-	}
-	c := &p.counters[0]
-	p.counters = p.counters[1:]
+	c := p.counters.next()
 	c.Value, c.CreatedTimestamp = p.float(v), p.created
 	m.Counter = c
 }
@@ -109,11 +133,7 @@ func (p *page) flag(f family, on bool, values ...string) {
 }
 
 func (p *page) float(v float64) *float64 {
-	if len(p.floats) == 0 {
-		p.floats = make([]float64, slab)
-	}
-	f := &p.floats[0]
-	p.floats = p.floats[1:]
+	f := p.floats.next()
 	*f = v
 	return f
 }
@@ -123,14 +143,12 @@ func (p *page) sample(f family, values []string) *dto.Metric {
 	d := &families[f]
 	mf := p.fams[f]
 	if mf == nil {
-		mf = &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: protoType(d.Type)}
+		if mf = p.spare[f]; mf == nil {
+			mf = &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: protoType(d.Type)}
+		}
 		p.fams[f] = mf
 	}
-	if len(p.metrics) == 0 {
-		p.metrics = make([]dto.Metric, slab)
-	}
-	m := &p.metrics[0]
-	p.metrics = p.metrics[1:]
+	m := p.metrics.next()
 	m.Label = p.labels(d.Labels, values)
 	mf.Metric = append(mf.Metric, m)
 	return m
@@ -153,24 +171,14 @@ func (p *page) labels(names, values []string) []*dto.LabelPair {
 	if len(values) == 0 {
 		return p.alone
 	}
-	n := len(values) + 1
-	if len(p.refs) < n {
-		p.refs = make([]*dto.LabelPair, 4*slab)
-	}
-	refs := p.refs[:n:n]
-	p.refs = p.refs[n:]
+	refs := p.refs.take(len(values) + 1)
 	refs[0] = p.service
 	for i := range values {
-		if len(p.pairs) == 0 {
-			p.pairs = make([]dto.LabelPair, slab)
+		lp, value := p.pairs.next(), p.texts.next()
+		if *value = values[i]; !utf8.ValidString(*value) { // one such label would make Prometheus refuse the whole page
+			*value = strings.ToValidUTF8(*value, "\uFFFD")
 		}
-		lp := &p.pairs[0]
-		p.pairs = p.pairs[1:]
-		value := values[i]
-		if !utf8.ValidString(value) { // one such label would make Prometheus refuse the whole page
-			value = strings.ToValidUTF8(value, "\uFFFD")
-		}
-		lp.Name, lp.Value = &names[i], &value
+		lp.Name, lp.Value = &names[i], value
 		refs[i+1] = lp
 	}
 	return refs

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/redis-medic/redis-medic/exporter/info"
 	"github.com/redis-medic/redis-medic/exporter/metric"
 	"github.com/redis-medic/redis-medic/exporter/resp"
@@ -126,11 +124,10 @@ func publishHistograms(p *page, reply []resp.Reply, commands map[string]commandS
 		if len(details) < 4 || details[1].Kind != resp.Integer {
 			continue
 		}
-		h := &dto.Histogram{Bucket: make([]*dto.Bucket, len(ladder))}
-		count, sum := uint64(details[1].Int), usecOf(name, commands)
-		h.SampleCount, h.SampleSum = &count, &sum
-		buckets := make([]dto.Bucket, len(ladder))
-		counts := make([]uint64, len(ladder))
+		h, count := p.histograms.next(), p.counts.next()
+		*count = uint64(details[1].Int)
+		h.SampleCount, h.SampleSum, h.Bucket = count, p.float(usecOf(name, commands)), p.bucketRefs.take(len(ladder))
+		buckets, counts := p.buckets.take(len(ladder)), p.counts.take(len(ladder))
 		pairs, at, cumulated := details[3].Elems, 0, uint64(0)
 		for b := range ladder {
 			for at+1 < len(pairs) && float64(pairs[at].Int) <= ladder[b] {

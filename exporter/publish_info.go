@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/redis-medic/redis-medic/exporter/info"
@@ -235,6 +234,9 @@ func (r *infoReader) command(key, value string) {
 	}
 }
 
+// maxQuantiles is how many quantiles of a command have room from the start; Redis has three unless it is configured otherwise.
+const maxQuantiles = 4
+
 // percentiles reads "latency_percentiles_usec_get:p50=0.001,p99=1.003,p99.9=3.007". The quantiles keep redis_exporter's form, which
 // counts to 100.
 func (r *infoReader) percentiles(key, value string) {
@@ -243,11 +245,16 @@ func (r *infoReader) percentiles(key, value string) {
 	if !ok || !known || r.seen(famPercentiles, name) {
 		return
 	}
-	s := &dto.Summary{SampleCount: &stat.calls, SampleSum: &stat.usec}
+	s, calls := r.p.summaries.next(), r.p.counts.next()
+	*calls = stat.calls
+	s.SampleCount, s.SampleSum = calls, r.p.float(stat.usec)
+	s.Quantile = r.p.quantRefs.take(maxQuantiles)[:0]
 	info.Pairs(value, func(k, v string) {
 		q, err := strconv.ParseFloat(strings.TrimPrefix(k, "p"), 64)
 		if f, ok := parseValue(v); ok && err == nil {
-			s.Quantile = append(s.Quantile, &dto.Quantile{Quantile: &q, Value: &f})
+			quantile := r.p.quantiles.next()
+			quantile.Quantile, quantile.Value = r.p.float(q), r.p.float(f)
+			s.Quantile = append(s.Quantile, quantile)
 		}
 	})
 	if len(s.Quantile) > 0 {
