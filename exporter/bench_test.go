@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,7 +102,7 @@ type child struct {
 	pid int
 }
 
-func startChild(b *testing.B, url, listen string, cmd *exec.Cmd) child {
+func startChild(b *testing.B, page, listen string, cmd *exec.Cmd) child {
 	b.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
@@ -119,7 +120,18 @@ func startChild(b *testing.B, url, listen string, cmd *exec.Cmd) child {
 		}
 		return err == nil
 	})
-	return child{url, cmd.Process.Pid}
+	return child{page, cmd.Process.Pid}
+}
+
+// allocs is how many objects the exporter has allocated so far; 0 when it does not say.
+func (c child) allocs(b *testing.B) float64 {
+	b.Helper()
+	address, err := url.Parse(c.url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, _ := scrapePage(b, "http://"+address.Host+"/metrics").value("go_memstats_mallocs_total")
+	return n
 }
 
 // startOurs runs this test binary as an exporter; see TestMain.
@@ -135,7 +147,11 @@ func startOurs(b *testing.B, redis string) child {
 func startTheirs(b *testing.B, redis string) child {
 	b.Helper()
 	listen := freeAddr(b)
-	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(peer(b), "-redis.addr", "redis://"+redis, "-web.listen-address", listen))
+	args := []string{"-redis.addr", "redis://" + redis, "-web.listen-address", listen}
+	if os.Getenv("REDIS_EXPORTER") != "" { // Debian's does not know this flag; it publishes its allocations unasked
+		args = append(args, "-include-go-runtime-metrics")
+	}
+	return startChild(b, "http://"+listen+"/metrics", listen, exec.Command(peer(b), args...))
 }
 
 // TestMain turns the test binary into an exporter where a benchmark asks for one.
@@ -221,8 +237,9 @@ func against(b *testing.B, commands int, encoding string, delay time.Duration) {
 	took := make([][]time.Duration, len(both))
 	cpu := make([]time.Duration, len(both))
 	bytes := make([]int64, len(both))
+	allocs := make([]float64, len(both))
 	for i, c := range both {
-		cpu[i] = cpuOf(b, c.pid)
+		allocs[i], cpu[i] = c.allocs(b), cpuOf(b, c.pid)
 	}
 	b.ResetTimer()
 	for range b.N {
@@ -238,6 +255,9 @@ func against(b *testing.B, commands int, encoding string, delay time.Duration) {
 		b.ReportMetric(percentile(took[i], 0.99), name+"-p99-ms")
 		b.ReportMetric(used, name+"-cpu-ms")
 		b.ReportMetric(float64(bytes[i]), name+"-bytes")
+		if n := both[i].allocs(b); n > 0 {
+			b.ReportMetric((n-allocs[i])/float64(b.N), name+"-allocs")
+		}
 	}
 	b.ReportMetric(0, "ns/op") // the sum of both says nothing
 }
