@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/remediator/store"
 )
 
 // maxCheckpointBytes is when the checkpoint file is thinned out: about four thousand checkpoints.
@@ -55,18 +58,32 @@ type checkpoints struct {
 	due    time.Time  // when records that no checkpoint covers must be covered; zero: there are none
 }
 
-func (c *checkpoints) load() error {
+func (c *checkpoints) load(ctx context.Context, db store.Audit) error {
 	all, err := readCheckpoints(c.path, c.keys)
 	for _, cp := range all {
 		c.took(cp)
 	}
-	return err
+	shared, serr := readShared(ctx, db, c.keys)
+	for _, cp := range shared {
+		if cp.Seq <= c.last.Seq && !cp.Start || cp.Seq <= c.start.Seq && cp.Start {
+			continue
+		}
+		// Another machine signed this one: our file lacks it.
+		c.took(cp)
+		line, jerr := json.Marshal(cp)
+		if jerr == nil {
+			jerr = c.write(line)
+		}
+		serr = errors.Join(serr, jerr)
+	}
+	return errors.Join(err, serr)
 }
 
 func (c *checkpoints) took(cp Checkpoint) {
-	if cp.Start {
+	switch {
+	case cp.Start && cp.Seq >= c.start.Seq:
 		c.start = cp
-	} else {
+	case !cp.Start && cp.Seq >= c.last.Seq:
 		c.last = cp
 	}
 }
@@ -141,6 +158,9 @@ func (l *Log) writeCheckpoint(cp Checkpoint) error {
 		return err
 	}
 	l.cps.took(cp)
+	if err := putShared(context.Background(), l.opts.Store, cp, line); err != nil {
+		l.log.Warn().Err(err).Msg("audit checkpoint is in its file, but not in the store")
+	}
 	if l.forward != nil {
 		l.forward.checkpoint(line)
 	}

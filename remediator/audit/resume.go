@@ -35,7 +35,7 @@ func (l *Log) resume(ctx context.Context) error {
 			l.fail(sinkFile, &l.file.sinkState, err)
 		}
 	}
-	if err := l.cps.load(); err != nil {
+	if err := l.cps.load(ctx, l.opts.Store); err != nil {
 		l.metrics.failures.WithLabelValues(sinkCheckpoint).Inc()
 		l.log.Error().Err(err).Msg("audit checkpoints cannot be read")
 	} else if cp := l.cps.last; cp.Seq > l.head.seq {
@@ -47,7 +47,7 @@ func (l *Log) resume(ctx context.Context) error {
 	}
 	switch unsigned := l.head.seq - l.cps.last.Seq; {
 	case l.problem != "":
-	case l.cps.last.Seq > 0 && unsigned > maxUnsigned: // none at all: another replica wrote them
+	case l.cps.path != "" && unsigned > maxUnsigned:
 		l.note(fmt.Sprintf("records %d to %d are signed by no checkpoint: checkpoints were removed, or could not be written", l.cps.last.Seq+1, l.head.seq))
 	default:
 		l.checkpoint(true) // what a crash left unsigned

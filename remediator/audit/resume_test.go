@@ -190,8 +190,13 @@ func TestStartBringsBothSinksTogether(t *testing.T) {
 			b.tamper(`DELETE FROM audit WHERE seq > 12`)
 			b.rewrite(func(l [][]byte) [][]byte { return l[:12] })
 		}, "tail was cut", false, 13, true, false},
-		"both lost their tail and the checkpoints": {func(b *bench) {
+		"both lost their tail, and the file of checkpoints is gone": {func(b *bench) {
 			b.tamper(`DELETE FROM audit WHERE seq > 12`)
+			b.rewrite(func(l [][]byte) [][]byte { return l[:12] })
+			dropCheckpoints(b)
+		}, "tail was cut", false, 13, true, false},
+		"both lost their tail and all checkpoints": {func(b *bench) {
+			b.tamper(`DELETE FROM audit WHERE seq > 12`, `DELETE FROM documents WHERE kind = 'audit_checkpoint'`)
 			b.rewrite(func(l [][]byte) [][]byte { return l[:12] })
 			dropCheckpoints(b)
 		}, "", false, 13, false, false},

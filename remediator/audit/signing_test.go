@@ -68,6 +68,9 @@ func TestPublicKeyFindsForgeriesByAHolderOfTheSealingKey(t *testing.T) {
 	rewritten, cut := write(forger, n, "as it suits me"), write(forger, n-200, "as it suits me")
 	own := rewritten.opts.File.Path + ".checkpoints"
 	empty := filepath.Join(t.TempDir(), "none")
+	for _, b := range []*bench{honest, rewritten} {
+		b.tamper(`DELETE FROM documents WHERE kind = 'audit_checkpoint'`)
+	}
 	for _, test := range []struct {
 		name        string
 		b           *bench
@@ -262,4 +265,43 @@ func TestSyslogLinesAreCheckpointsToo(t *testing.T) {
 	if stored, _ := b.verifyAgainst(testKeys, kept); !stored.OK || stored.Checkpoints != 1 {
 		t.Errorf("%+v", stored)
 	}
+}
+
+// Several machines share a store and write one after the other, each with its own file of checkpoints.
+func TestReplicasContinueAChainThatTheOtherSigned(t *testing.T) {
+	key, _ := newSigner(t)
+	one := newBench(t, func(o *audit.Options) { o.Signer = key })
+	one.appendMany(10, sample())
+	one.close()
+	two := newBench(t, func(o *audit.Options) { o.Signer = key })
+	two.close()
+	two.dir = one.dir // the store, but neither the file nor the checkpoints
+	two.open()
+	two.appendMany(2000, sample())
+	if h := two.log.Health(); !h.OK {
+		t.Errorf("the second one: %+v", h)
+	}
+	two.mustVerify()
+	two.close()
+	one.open()
+	if h := one.log.Health(); !h.OK || h.LastSeq != 2010 {
+		t.Errorf("the first one again: %+v", h)
+	}
+	one.mustVerify()
+	if r := one.verifyFilesWith(audit.Keys{Seal: testKey, Public: []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}}); !r.OK || r.Last != 2010 {
+		t.Errorf("the first one's file: %+v", r)
+	}
+}
+
+func (b *bench) verifyFilesWith(keys audit.Keys) audit.Report {
+	b.tb.Helper()
+	paths, err := audit.Files(b.opts.File.Path)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	r, err := audit.VerifyFiles(keys, b.opts.File.Path+".checkpoints", paths...)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	return r
 }

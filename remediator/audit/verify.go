@@ -44,11 +44,16 @@ const (
 	maxUnsignedFor = time.Hour
 )
 
-func newChecker(keys Keys, checkpointFile string) (*checker, error) {
+// newChecker reads the checkpoints of a file, and of a store where there is one.
+func newChecker(ctx context.Context, keys Keys, checkpointFile string, db store.Audit) (*checker, error) {
 	c := &checker{
 		records: newSealer(keys.Seal, "record"), signed: checkpointFile != "", cps: map[int64]Checkpoint{}, starts: map[int64]Checkpoint{},
 	}
 	all, err := readCheckpoints(checkpointFile, keys.public())
+	if db != nil && checkpointFile != "" {
+		shared, serr := readShared(ctx, db, keys.public())
+		all, err = append(all, shared...), errors.Join(err, serr)
+	}
 	for _, cp := range all {
 		// Of two checkpoints with the same number the older one counts: the later may sign a chain that was written anew.
 		if _, dup := c.cps[cp.Seq]; !dup {
@@ -133,7 +138,7 @@ func (c *checker) finish() Report {
 }
 
 // VerifyStore checks every record of a store: sealed content, order, completeness from record 1 on or from a signed start on,
-// columns, and the checkpoints in checkpointFile (empty: none). A fault is in the Report; an error means that the check could not
+// columns, and the checkpoints in checkpointFile (empty: none) and in the store itself. A fault is in the Report; an error means that the check could not
 // be made.
 func VerifyStore(ctx context.Context, db store.Audit, keys Keys, checkpointFile string) (Report, error) {
 	for {
@@ -142,7 +147,7 @@ func VerifyStore(ctx context.Context, db store.Audit, keys Keys, checkpointFile 
 			return r, err
 		}
 		// Records that were removed meanwhile, because their time was over, look like a fault.
-		now, err := newChecker(keys, checkpointFile)
+		now, err := newChecker(ctx, keys, checkpointFile, db)
 		if err != nil || now.start() == start {
 			return r, nil //nolint:nilerr // the report has it
 		}
@@ -158,7 +163,7 @@ func (c *checker) start() (seq int64) {
 }
 
 func verifyStore(ctx context.Context, db store.Audit, keys Keys, checkpointFile string) (_ Report, start int64, _ error) {
-	c, err := newChecker(keys, checkpointFile)
+	c, err := newChecker(ctx, keys, checkpointFile, db)
 	if err != nil {
 		c.bad(0, "%v", err)
 	}
@@ -192,7 +197,7 @@ func (c *checker) begin(row store.AuditRow) {
 // VerifyFiles checks audit files, oldest first as Files returns them, plain or gzip-compressed, without the store. The first
 // record may have any number, because older files were rotated away.
 func VerifyFiles(keys Keys, checkpointFile string, paths ...string) (Report, error) {
-	c, err := newChecker(keys, checkpointFile)
+	c, err := newChecker(context.Background(), keys, checkpointFile, nil)
 	if err != nil {
 		c.bad(0, "%v", err)
 	}
