@@ -8,6 +8,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# The newest nfpm that builds from the module proxy alone.
+NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
 CORE := exporter remediator controlapi
 MODULE := github.com/redis-medic/redis-medic
 
@@ -43,6 +45,15 @@ web: web/dist/index.html ## build the panel
 .PHONY: build
 build: web ## build bin/redis-medic with the panel in it
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/redis-medic ./cmd/redis-medic
+
+# A Debian version begins with a digit.
+DEB_VERSION ?= $(if $(filter v%,$(VERSION)),$(patsubst v%,%,$(VERSION)),0.0.0~git$(COMMIT))
+DEB_DIR ?= bin
+
+.PHONY: deb
+deb: ## build bin/redis-medic-host_VERSION_all.deb, the package for Redis hosts
+	@mkdir -p $(DEB_DIR)
+	VERSION='$(DEB_VERSION)' $(NFPM) package --config deploy/host/nfpm.yaml --packager deb --target $(DEB_DIR)
 
 .PHONY: gen
 gen: web/node_modules/.package-lock.json ## write all generated files anew

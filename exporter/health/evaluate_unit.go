@@ -125,7 +125,11 @@ func (e *evaluation) transient(c *Check, u Unit) {
 	if e.silent {
 		status = Critical
 	}
-	e.add(CodeUnitTransient, status, "systemd is still working on the service: "+u.ActiveState+" ("+u.SubState+").", adviceWait, unitEvidence(u))
+	text := "systemd is still working on the service: " + u.ActiveState + " (" + u.SubState + ")"
+	if u.StatusText != "" {
+		text += ", and Redis says: " + u.StatusText // it knows best what it waits for
+	}
+	e.add(CodeUnitTransient, status, text+".", adviceWait, unitEvidence(u))
 }
 
 func (e *evaluation) butAnswers(text string) string {

@@ -265,6 +265,11 @@ func gateStuckStop(in Input, set Settings, u health.Unit) *Decision {
 	if d, ok := forceRung(in, set); ok {
 		return &d
 	}
+	if in.Second.Ping.Reply == health.ReplyPong {
+		// Clients are served, so nothing is gained by force; and automatic recovery is still wanted when the stop ends one day.
+		return blocked("stuck_stopping", "a stop of the unit hangs, while Redis serves on"+quoted(u.StatusText),
+			"free what keeps Redis from exiting (space and rights for its final save); it is gone as soon as that succeeds")
+	}
 	return critical("stuck_stopping", "the unit has been stopping for too long"+quoted(u.StatusText),
 		"free what keeps Redis from exiting (disk space for its final save, a running script), or decide to lose unsaved data")
 }

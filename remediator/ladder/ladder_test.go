@@ -149,6 +149,7 @@ func TestNext(t *testing.T) {
 		{name: "a job is pending", in: with(look(health.ReplyRefused, health.Unit{ActiveState: "inactive", SubState: "dead", JobID: 9})), kind: Wait, code: "job_pending"},
 		{name: "stopping", in: with(look(health.ReplyTimeout, stopping)), kind: Wait, code: "unit_stopping"},
 		{name: "stopping for too long", in: with(look(health.ReplyTimeout, stuck()), proc('S')), kind: Critical, code: "stuck_stopping"},
+		{name: "stopping for too long, but it serves", in: with(look(health.ReplyPong, stuck()), proc('S')), kind: Blocked, code: "stuck_stopping"},
 		{name: "stopping for too long because it is frozen", in: with(look(health.ReplyTimeout, stuck()), proc('T')), kind: Climb, code: "soft", acts: []Act{Continue}},
 		{name: "stopping for too long because of a script", in: with(look(health.ReplyBusy, stuck())), kind: Climb, code: "soft", acts: []Act{KillScript}},
 		{name: "stopping for too long, force on, data in the AOF", in: with(look(health.ReplyTimeout, stuck()), proc('S'), info(func(i *health.Info) { i.AOFOn, i.AOFWriteOK = true, true })), set: force, kind: Climb, code: "force", acts: []Act{Kill}},
