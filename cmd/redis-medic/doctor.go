@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,8 +57,12 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	f := newFlags(c, "doctor", "[--config FILE] [SERVICE]...")
 	file := f.String("config", defaultConfig, "the configuration `FILE`")
 	trySudo := f.Bool("try-sudo", false, "also try sudo, by continuing (SIGCONT) the running process")
+	output := f.String("o", "text", "`text` or json")
 	if err := parse(f, args, len(args)); err != nil {
 		return err
+	}
+	if *output != "text" && *output != "json" {
+		return fmt.Errorf("doctor: -o is text or json, not %q", *output)
 	}
 	cfg, secrets, err := loadConfig(*file)
 	if err != nil {
@@ -77,10 +82,10 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &report{out: c.out}
-	r.add(*file, good("the configuration is good"))
+	r := &report{out: c.out, json: *output == "json"}
+	r.add("", "configuration", good("%s is good", *file))
 	for _, url := range append([]string{p.Alertmanager}, p.Further...) {
-		r.add("Alertmanager", checkAlertmanager(ctx, url))
+		r.add("", "Alertmanager", checkAlertmanager(ctx, url))
 	}
 	for _, s := range cfg.Services {
 		if f.NArg() > 0 && !slices.Contains(f.Args(), s.ID) {
@@ -91,22 +96,42 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	return r.end()
 }
 
-// report writes findings as they come.
+// report writes findings: as text they are written as they come, as JSON all at once.
 type report struct {
 	out        io.Writer
+	json       bool
+	list       []reported
 	bad, warns int
 }
 
-func (r *report) add(what string, f finding) {
-	mark := "ok  "
+// reported is one finding as JSON.
+type reported struct {
+	Service string `json:"service,omitempty"`
+	Check   string `json:"check"`
+	Status  string `json:"status"` // ok, warn, bad
+	Text    string `json:"text"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+func (r *report) add(service, check string, f finding) {
+	status := "ok"
 	switch {
 	case f.bad:
-		mark = "BAD "
+		status = "bad"
 		r.bad++
 	case f.warn:
-		mark = "warn"
+		status = "warn"
 		r.warns++
 	}
+	if r.json {
+		r.list = append(r.list, reported{service, check, status, f.text, f.fix})
+		return
+	}
+	what := check
+	if service != "" {
+		what = "service " + service + ", " + check
+	}
+	mark := map[string]string{"ok": "ok  ", "warn": "warn", "bad": "BAD "}[status]
 	fmt.Fprintf(r.out, "%s  %s: %s\n", mark, what, f.text)
 	if f.fix != "" {
 		fmt.Fprintf(r.out, "      do: %s\n", strings.ReplaceAll(f.fix, "\n", "\n          "))
@@ -114,9 +139,18 @@ func (r *report) add(what string, f finding) {
 }
 
 func (r *report) end() error {
+	var err error
+	if r.bad > 0 {
+		err = errUnwell
+	}
+	if r.json {
+		e := json.NewEncoder(r.out)
+		e.SetIndent("", "  ")
+		return errors.Join(err, e.Encode(map[string]any{"well": r.bad == 0, "bad": r.bad, "warnings": r.warns, "findings": r.list}))
+	}
 	if r.bad > 0 {
 		fmt.Fprintf(r.out, "\n%d bad, %d to think about\n", r.bad, r.warns)
-		return errUnwell
+		return err
 	}
 	fmt.Fprintf(r.out, "\nall is well, %d to think about\n", r.warns)
 	return nil
@@ -124,28 +158,31 @@ func (r *report) end() error {
 
 // examine makes the checks of one service. Without a way to the host only Redis is left to look at.
 func examine(ctx context.Context, r *report, p patient) {
-	name := "service " + p.service.ID
+	id := p.service.ID
 	ctx, cancel := context.WithTimeout(ctx, 5*doctorTimeout)
 	defer cancel()
-	look, err := p.prober.Look(ctx, p.service.ID)
+	look, err := p.prober.Look(ctx, id)
 	if err != nil {
-		r.add(name, bad("see the message", "could not be looked at: %v", err))
+		r.add(id, "looking", bad("see the message", "could not be looked at: %v", err))
 		return
 	}
 	ssh := checkSSH(p, look.Unit)
-	r.add(name+", SSH", ssh)
+	r.add(id, "SSH", ssh)
 	if !ssh.bad {
-		r.add(name+", unit", checkUnit(p, look.Unit.Unit))
-		r.add(name+", journal", checkVerb(ctx, p, host.VerbJournal))
+		r.add(id, "unit", checkUnit(p, look.Unit.Unit))
+		r.add(id, "sudo lines", checkRights(ctx, p))
+		r.add(id, "journal", checkVerb(ctx, p, host.VerbJournal))
 		if p.service.Service.LogFile != "" {
-			r.add(name+", Redis log", checkVerb(ctx, p, host.VerbRedisLog))
+			r.add(id, "Redis log", checkVerb(ctx, p, host.VerbRedisLog))
 		}
-		r.add(name+", watch", checkWatch(ctx, p))
+		r.add(id, "watch", checkWatch(ctx, p))
+		r.add(id, "clock", checkClock(ctx, p))
+		r.add(id, "last known good configuration", checkKeeper(ctx, p))
 		if p.trySudo {
-			r.add(name+", sudo", checkVerb(ctx, p, host.VerbContinue))
+			r.add(id, "sudo", checkVerb(ctx, p, host.VerbContinue))
 		}
 	}
-	r.add(name+", Redis", checkRedis(p, look))
+	r.add(id, "Redis", checkRedis(p, look))
 }
 
 func checkSSH(p patient, read health.UnitRead) finding {
@@ -191,7 +228,11 @@ func checkUnit(p patient, u health.Unit) finding {
 		return warn("on the host: systemctl edit "+unit+", and in [Service]: TimeoutStopSec=60",
 			"%s is %s (%s), and a stop of it may hang for ever", unit, u.ActiveState, u.SubState)
 	}
-	return good("%s is %s (%s)", unit, u.ActiveState, u.SubState)
+	reload := "; it has no reload, as on stock Debian, so the soft rung never reloads it"
+	if u.CanReload {
+		reload = "; it can be reloaded"
+	}
+	return good("%s is %s (%s)%s", unit, u.ActiveState, u.SubState, reload)
 }
 
 func checkVerb(ctx context.Context, p patient, verb host.Verb) finding {
@@ -216,17 +257,6 @@ func checkVerb(ctx context.Context, p patient, verb host.Verb) finding {
 	default:
 		return bad(gateFix(p), "%s: %s", verb, e.Public)
 	}
-}
-
-// checkWatch waits for the first word of a watch.
-func checkWatch(ctx context.Context, p patient) finding {
-	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
-	defer cancel()
-	err := p.fleet.WatchUnit(ctx, p.service.ID, func(health.UnitRead) { cancel() })
-	if err != nil && !errors.Is(err, context.Canceled) {
-		return warn("on the host: apt-get install systemd dbus; without it changes are seen within poll_interval_seconds only", "no events: %v", err)
-	}
-	return good("unit changes can be watched")
 }
 
 func checkRedis(p patient, look health.Observation) finding {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Listener is a listening TCP socket.
@@ -182,6 +183,61 @@ func (f *Fleet) Disks(ctx context.Context, service string) ([]Disk, error) {
 		return nil, err
 	}
 	return ParseDisk(res.Stdout), nil
+}
+
+// Clock returns by how much the host's clock is ahead of ours, give or take half of the time that the question took.
+func (f *Fleet) Clock(ctx context.Context, service string) (ahead, precision time.Duration, err error) {
+	asked := time.Now()
+	res, err := f.Run(ctx, service, VerbClock, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	took := time.Since(asked)
+	theirs, err := ParseClock(res.Stdout)
+	if err != nil {
+		return 0, 0, fmt.Errorf("clock of the host of %q: %w", service, err)
+	}
+	return theirs.Sub(asked.Add(took / 2)), took / 2, nil
+}
+
+var errNotClock = errors.New("not a time in seconds since 1970")
+
+// ParseClock reads what "date +%s.%N" prints.
+func ParseClock(out string) (time.Time, error) {
+	whole, fraction, ok := strings.Cut(strings.TrimSpace(out), ".")
+	sec, err := strconv.ParseInt(whole, 10, 64)
+	ns, err2 := strconv.ParseUint(fraction, 10, 64)
+	if !ok || err != nil || err2 != nil || len(fraction) != 9 || sec < 0 || sec > 1<<40 {
+		return time.Time{}, errNotClock
+	}
+	return time.Unix(sec, int64(ns)), nil //nolint:gosec // nine digits fit
+}
+
+// Rights lists the commands that the account may run as root without a password, as sudo -l shows them.
+func (f *Fleet) Rights(ctx context.Context, service string) ([]string, error) {
+	res, err := f.Run(ctx, service, VerbRights, 0)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRights(res.Stdout), nil
+}
+
+// ParseRights reads the commands out of what "sudo -l" prints: lines like "(root) NOSETENV: NOPASSWD: /usr/bin/systemctl start x".
+// Commands that need a password are left out.
+func ParseRights(out string) []string {
+	var list []string
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		_, commands, ok := strings.Cut(line, "NOPASSWD: ")
+		if !ok || !strings.HasPrefix(line, "(") {
+			continue
+		}
+		for command := range strings.SplitSeq(commands, ", ") {
+			command = strings.ReplaceAll(command, `\`, "") // sudo escapes "=", ":" and "," in what it shows
+			list = append(list, strings.Join(strings.Fields(command), " "))
+		}
+	}
+	return list
 }
 
 // ProcState returns the state of the unit's main process.

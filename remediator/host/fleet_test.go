@@ -169,6 +169,30 @@ func TestFleetFacts(t *testing.T) {
 	})
 }
 
+func TestParseClockAndRights(t *testing.T) {
+	if at, err := host.ParseClock("1795472000.000000123\n"); err != nil || !at.Equal(time.Unix(1795472000, 123)) {
+		t.Errorf("%v, %v", at, err)
+	}
+	for _, bad := range []string{"", "1", "1.", "x.000000000", "1.00000000x", "1.0000000001", "-1.000000000", "99999999999999.000000000", "1.000000000 2"} {
+		if at, err := host.ParseClock(bad); err == nil {
+			t.Errorf("%q gave %v", bad, at)
+		}
+	}
+	got := host.ParseRights(`Matching Defaults entries for autobot on redis:
+    env_reset, mail_badpass
+
+User autobot may run the following commands on redis:
+    (root) NOSETENV: NOPASSWD: /usr/bin/systemctl start redis-server
+    (ALL) NOPASSWD: /bin/systemctl stop redis-server, /bin/systemctl  restart redis-server
+    (root) NOSETENV: NOPASSWD: /usr/bin/systemctl kill --kill-who\=main --signal\=SIGCONT redis-server
+    (ALL : ALL) ALL
+`)
+	if diff := cmp.Diff([]string{"/usr/bin/systemctl start redis-server", "/bin/systemctl stop redis-server", "/bin/systemctl restart redis-server",
+		"/usr/bin/systemctl kill --kill-who=main --signal=SIGCONT redis-server"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestParseFacts(t *testing.T) {
 	listeners := host.ParseListeners(`LISTEN 0      511             [::1]:6379            [::]:*    users:(("redis-server",pid=42,fd=7),("x",pid=43,fd=1))
 LISTEN 0 128 127.0.0.53%lo:53 0.0.0.0:*

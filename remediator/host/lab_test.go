@@ -209,6 +209,12 @@ func labCrash(t *testing.T, h *lab.Host) {
 func labFacts(t *testing.T, h *lab.Host) {
 	fleet := labFleet(t, h)
 	labWatch(t, fleet)
+	if ahead, precision, err := fleet.Clock(t.Context(), "redis"); err != nil || ahead.Abs() > precision+100*time.Millisecond {
+		t.Errorf("clock %v ahead, give or take %v: %v", ahead, precision, err)
+	}
+	if rights, err := fleet.Rights(t.Context(), "redis"); err != nil || !slices.ContainsFunc(rights, func(r string) bool { return strings.HasSuffix(r, "/systemctl restart redis-server") }) {
+		t.Errorf("rights %q, %v", rights, err)
+	}
 	logs, err := fleet.Logs(t.Context(), "redis", 200)
 	if h.Access == lab.AccessDocument {
 		// The account is in no group that may read logs. That is no access, not no logs.

@@ -37,6 +37,8 @@ const (
 	VerbPackages    Verb = "packages"     // the newest lines of dpkg's log
 	VerbBoots       Verb = "boots"        // when the machine was started
 	VerbBus         Verb = "bus"          // systemd-stdio-bridge: the system D-Bus over the session
+	VerbClock       Verb = "clock"        // the host's time, in seconds since 1970 with fractions
+	VerbRights      Verb = "rights"       // sudo -l: what the account may do as root, one line each
 	// The last known good configuration, which the host keeps by itself. Both print a unified diff without secrets; a refusal is
 	// of class command and says why.
 	VerbConfigDiff    Verb = "config-diff"    // how the present configuration differs from it, and whether it could be put back
@@ -52,7 +54,7 @@ func Verbs() []Verb {
 	return []Verb{
 		VerbShow, VerbIsActive, VerbStart, VerbStop, VerbRestart, VerbReload, VerbResetFailed, VerbContinue, VerbKill,
 		VerbJournal, VerbRedisLog, VerbProcState, VerbListeners, VerbDisk, VerbBus, VerbConfigDiff, VerbConfigRestore,
-		VerbConfigShow, VerbLoad, VerbPackages, VerbBoots,
+		VerbConfigShow, VerbLoad, VerbPackages, VerbBoots, VerbClock, VerbRights,
 	}
 }
 
@@ -170,6 +172,10 @@ func (c Command) Argv() ([]string, error) {
 		return diskArgv(c.Unit), nil
 	case VerbBus:
 		return []string{"systemd-stdio-bridge"}, nil
+	case VerbClock:
+		return []string{"date", "+%s.%N"}, nil
+	case VerbRights:
+		return []string{"sudo", "-n", "-l"}, nil
 	case VerbLoad:
 		return []string{"cat", "/proc/loadavg", "/proc/meminfo", "/proc/uptime"}, nil
 	case VerbPackages:

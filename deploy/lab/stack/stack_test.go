@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -82,10 +83,15 @@ func TestTheDoctorNamesEachFault(t *testing.T) {
 	host, s := up(t, stack.Options{WithoutMedic: true, WithoutPrometheus: true, Edit: func(yaml string) string {
 		return regexp.MustCompile(`url: "http://[^"]*"`).ReplaceAllString(yaml, `url: ""`) // Alertmanager does not run
 	}})
-	doctor := func() (string, error) {
-		out, err := exec.CommandContext(t.Context(), binary(t), "doctor", "--try-sudo", "--config", s.ConfigFile).CombinedOutput()
+	doctor := func(more ...string) (string, error) {
+		args := append([]string{"doctor", "--try-sudo", "--config", s.ConfigFile}, more...)
+		out, err := exec.CommandContext(t.Context(), binary(t), args...).CombinedOutput()
 		return string(out), err
 	}
+	sh := func(script string) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := host.Exec(ctx, script); return err }
+	}
+	const sudoers = "/etc/sudoers.d/redis-medic"
 	for _, c := range []struct {
 		name      string
 		do, undo  func(context.Context) error
@@ -95,9 +101,32 @@ func TestTheDoctorNamesEachFault(t *testing.T) {
 		{"no sshd", host.SSHDown, host.SSHUp, "BAD   service redis, SSH: ", "nc -vz"},
 		{"another host key", host.ChangeHostKey, host.RestoreHostKey, "BAD   service redis, SSH: ", "ssh-keygen -lf"},
 		{"our key revoked", host.RevokeKey, host.RestoreKey, "BAD   service redis, SSH: ", "install.sh --key"},
+		{"an account that is locked", host.LockAccount, host.UnlockAccount, "BAD   service redis, SSH: ", "install.sh --key"},
+		{"no gate", sh("mv /usr/local/sbin/redis-medic-gate /srv/"), sh("mv /srv/redis-medic-gate /usr/local/sbin/"), "BAD   service redis, SSH: ", "gate: false"},
+		{"a gate that does not know the unit", sh("cp /etc/redis-medic/gate.conf /srv/; : >/etc/redis-medic/gate.conf"), sh("cp /srv/gate.conf /etc/redis-medic/"),
+			"BAD   service redis, SSH: ", "--unit redis-server.service"},
 		{"no sudo lines", host.RemoveSudo, host.RestoreSudo, "BAD   service redis, sudo: ", "install.sh"},
+		{"no sudo line for restart", sh("sed -i '/systemctl restart/d' " + sudoers), host.RestoreSudo, "BAD   service redis, sudo lines: sudo does not allow: systemctl restart redis-server", "visudo -c"},
+		{"no sudo line for reset-failed", sh("sed -i '/reset-failed/d' " + sudoers), host.RestoreSudo, "warn  service redis, sudo lines: sudo does not allow: systemctl reset-failed", "visudo -c"},
+		{"logs that we may not read", host.HideLogs, host.ShowLogs, "warn  service redis, journal: ", "usermod -aG systemd-journal"},
+		{"no D-Bus", sh("mv /usr/bin/systemd-stdio-bridge /srv/"), sh("mv /srv/systemd-stdio-bridge /usr/bin/"), "warn  service redis, watch: no D-Bus", "systemd-stdio-bridge"},
+		{"a wrong clock", sh("mv /usr/bin/date /usr/bin/date.real; printf '#!/bin/sh\necho $(($(/usr/bin/date.real +%%s) + 3600)).000000000\n' >/usr/bin/date; chmod 755 /usr/bin/date"),
+			sh("mv /usr/bin/date.real /usr/bin/date"), "warn  service redis, clock: the host's clock is ", "timedatectl"},
+		{"no keeper of configurations", sh("mv /usr/local/sbin/redis-medic-config /srv/"), sh("mv /srv/redis-medic-config /usr/local/sbin/"),
+			"warn  service redis, last known good configuration: ", "install.sh"},
+		{"no timer for it", nil, nil, "warn  service redis, last known good configuration: the host takes no snapshots by itself", "--no-timer"},
+		{"a masked unit", host.Mask, func(ctx context.Context) error { return errors.Join(host.Unmask(ctx), host.Start(ctx)) }, "BAD   service redis, unit: redis-server.service is masked", "systemctl status"},
+		{"another password", host.ChangePassword, host.RestorePassword, "BAD   service redis, Redis: ", "redis.password_file"},
+		{"Redis on loopback only", sh("sed -i 's/^bind .*/bind 127.0.0.1/' /etc/redis/redis.conf; systemctl restart redis-server"),
+			func(ctx context.Context) error {
+				return errors.Join(host.FixConfig(ctx), sh("systemctl restart redis-server")(ctx))
+			},
+			"BAD   service redis, Redis: nothing listens on", "bind 127.0.0.1 -::1 " + host.Address},
 		{"Redis stopped", host.Stop, host.Start, "BAD   service redis, Redis: nothing listens", "redis-medic start redis"},
 		{"a healthy host again", nil, nil, "ok    service redis, Redis: ", ""},
+		{"its watch", nil, nil, "ok    service redis, watch: ", ""},
+		{"its sudo lines", nil, nil, "ok    service redis, sudo lines: ", ""},
+		{"its clock", nil, nil, "ok    service redis, clock: ", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.do != nil {
@@ -118,6 +147,17 @@ func TestTheDoctorNamesEachFault(t *testing.T) {
 				t.Errorf("no %q with %q in\n%s", c.line, c.fix, out)
 			}
 		})
+	}
+	out, err := doctor("-o", "json")
+	var answer struct {
+		Well     bool
+		Findings []struct{ Service, Check, Status, Text, Fix string }
+	}
+	if jsonErr := json.Unmarshal([]byte(out), &answer); err != nil || jsonErr != nil || !answer.Well || len(answer.Findings) < 10 {
+		t.Errorf("%v, %v, %s", err, jsonErr, out)
+	}
+	if out, err := doctor("-o", "xml"); err == nil || !strings.Contains(out, "text or json") {
+		t.Errorf("%v, %s", err, out)
 	}
 }
 
