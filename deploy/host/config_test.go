@@ -184,6 +184,18 @@ printf '%s\n' "requirepas $REDISCLI_AUTH" 'MASTERAUTH canary-two' 'user bob on #
 	if strings.Contains(got, "canary") || strings.Contains(got, h.Password) {
 		t.Errorf("a secret is shown: %s", got)
 	}
+	// The whole file, for the evidence of an incident: with a snapshot, and on a host that has none.
+	for _, prepare := range []string{":", "rm -rf /var/lib/redis-medic-host; sed -i '/maxmemroy/d' /etc/redis/redis.conf"} {
+		mustExec(t, h, prepare)
+		stdout, stderr, code := remote(t, dial(t, h), "v1 config-show redis-server.service")
+		for _, part := range []string{"# /etc/redis/redis.conf, owner and mode ", "\nrequirepas [redacted]\n", "\nuser bob on #[redacted] <[redacted] ~*\n", "\ntimeout 5\n", "\nport 6379\n",
+			"\n# files\n20", " 640 redis /etc/redis/redis.conf\n"} {
+			expect(t, "show", stdout, part)
+		}
+		if code != 0 || strings.Contains(stdout, "canary") || strings.Contains(stdout, h.Password) || strings.Contains(stdout, "# Note") {
+			t.Errorf("exit %d, %q; a secret or a comment is shown: %s", code, stderr, stdout)
+		}
+	}
 }
 
 func checkOwner(t *testing.T, h *lab.Host) {
