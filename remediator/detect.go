@@ -42,6 +42,7 @@ func (r *Remediator) watchLoop(ctx context.Context) error {
 			if who := u.learn(v, now); who == bySystemd {
 				r.running.Go(func() { r.recordSelfHealing(u, v.Samples.Unit.Unit, v.Samples.Unit.Unit) })
 			}
+			r.countSentinels(u, v, now)
 			r.keepKnown(u)
 			r.detect(u, v, now)
 		}

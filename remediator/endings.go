@@ -114,7 +114,7 @@ func (r *Remediator) stay(ctx context.Context, u *unit, in ladder.Input, d ladde
 	}
 	r.stepDone(ctx, u, Step{Kind: kind, Code: d.Code, Text: withAdvice(d), Evidence: seen(in)})
 	if d.Kind == ladder.Held || d.Kind == ladder.Blocked {
-		r.auditDecision(ctx, u, "hold", d)
+		r.auditDecision(ctx, u, "hold", in, d)
 	}
 }
 
@@ -126,7 +126,7 @@ func withAdvice(d ladder.Decision) string {
 }
 
 // latchOff switches automatic recovery off until an admin resets it.
-func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
+func (r *Remediator) latchOff(ctx context.Context, u *unit, in ladder.Input, d ladder.Decision) {
 	u.mu.Lock()
 	already := u.mem.Latch != nil
 	if !already {
@@ -141,11 +141,14 @@ func (r *Remediator) latchOff(ctx context.Context, u *unit, d ladder.Decision) {
 		return
 	}
 	r.metrics.recoveries.WithLabelValues(u.id, string(ladder.Top), "failure").Inc()
+	r.metrics.held.WithLabelValues(u.id, d.Code).Inc()
 	for _, s := range d.Skipped {
 		r.note(u, Step{Kind: "skipped", Level: string(s.Rung), Code: s.Code, Text: s.Text})
+		r.metrics.skipped.WithLabelValues(u.id, string(s.Rung), s.Code).Inc()
 	}
-	r.stepDone(ctx, u, Step{Kind: "closed", Level: string(ladder.Top), Code: d.Code, Result: "failure", Text: "manual intervention required: " + withAdvice(d) + restored})
-	r.auditDecision(ctx, u, "manual_intervention_required", d)
+	r.stepDone(ctx, u, Step{Kind: "closed", Level: string(ladder.Top), Code: d.Code, Result: "failure", Evidence: seen(in),
+		Text: "manual intervention required: " + withAdvice(d) + restored})
+	r.auditDecision(ctx, u, "manual_intervention_required", in, d)
 	r.recoveryEvent(u, string(ladder.Top), "manual_intervention_required", d.Text)
 	r.tell(u, NoticeManual, string(ladder.Top), "Manual intervention required: Redis "+u.id, withAdvice(d)+restored)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -38,6 +39,7 @@ func (r *Remediator) evidence(ctx context.Context, u *unit) (ladder.Input, error
 	}
 	u.noteInfo(second.Info, in.Now)
 	in.Hold, in.LastInfo, in.Starts, in.Recoveries, in.Foreign = hold, u.lastInfo(), u.mem.Starts, u.mem.comebackTimes(), u.mem.Foreign
+	in.Guarded = u.mem.Sentinels > 0 || (in.LastInfo != nil && in.LastInfo.ClusterOn)
 	in.Attempts, in.Denied, in.Done, in.Finding = c.Attempts, c.Denied, c.Done, c.Finding
 	in.SilentSince, in.LoadedAt = c.SilentSince, c.LoadedAt
 	return in, nil
@@ -167,6 +169,17 @@ func seen(in ladder.Input) map[string]string {
 	} else {
 		e["unit"] = "unknown"
 		e["unit_error"] = string(o.Unit.Class)
+	}
+	if i := in.LastInfo; i != nil {
+		// How much a start may lose, or has lost: what was known of the data when Redis last answered.
+		e["role"], e["replicas"] = i.Role, strconv.Itoa(i.Replicas)
+		e["unsaved_changes"], e["known_at"] = strconv.FormatInt(i.UnsavedChanges, 10), i.At.UTC().Format(time.RFC3339)
+		if persistent, known := i.Persistent(); known {
+			e["persistent"] = strconv.FormatBool(persistent)
+		}
+		if !i.LastSave.IsZero() {
+			e["last_save"] = i.LastSave.UTC().Format(time.RFC3339)
+		}
 	}
 	if in.ProcState != 0 {
 		e["process_state"] = string(in.ProcState)

@@ -172,7 +172,12 @@ func (r *Remediator) guardLoop(ctx context.Context, u *unit) {
 			Status: IncidentObserving, Cause: d.Code, CauseText: d.Text}}
 	}
 	u.mu.Unlock()
-	if d != nil {
-		r.latchOff(ctx, u, *d)
+	if d == nil {
+		return
 	}
+	in := ladder.Input{Now: now}
+	if v, ok := r.o.Prober.View(u.id); ok {
+		in.Second = health.Observation{At: now, Ping: v.Samples.Ping, Unit: v.Samples.Unit}
+	}
+	r.latchOff(ctx, u, in, *d)
 }

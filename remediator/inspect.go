@@ -20,6 +20,11 @@ type Inspector interface {
 	Inspect(ctx context.Context, service string) (Inspection, error)
 }
 
+// SentinelCounter says how many Sentinels watch a Redis. An Inspector may be one.
+type SentinelCounter interface {
+	Sentinels(ctx context.Context, service string) (int, error)
+}
+
 // Inspection is what a living Redis says of itself. It holds no value and no key: commands come by their names.
 type Inspection struct {
 	Info    []string       `json:"info"`
@@ -80,6 +85,32 @@ func (s RedisScripts) Inspect(ctx context.Context, service string) (Inspection, 
 		out.Clients = new(summarize(list))
 	}
 	return out, nil
+}
+
+// Sentinels implements SentinelCounter: each Sentinel listens to its master by a connection of a name of its own.
+func (s RedisScripts) Sentinels(ctx context.Context, service string) (int, error) {
+	t, ok := s.Target(service)
+	if !ok {
+		return 0, ErrUnknownService
+	}
+	c := redis.NewClient(&redis.Options{
+		Addr: t.Addr, TLSConfig: t.TLS, Protocol: 2, DisableIdentity: true, MaxRetries: -1, PoolSize: 1,
+		DialTimeout: t.Timeout, ReadTimeout: t.Timeout, WriteTimeout: t.Timeout, CredentialsProvider: t.Credentials,
+	})
+	defer func() { _ = c.Close() }()
+	list, err := c.Do(ctx, "CLIENT", "LIST", "TYPE", "pubsub").Text()
+	if err != nil {
+		return 0, fmt.Errorf("ask redis for its sentinels: %w", err)
+	}
+	n := 0
+	for line := range strings.Lines(list) {
+		for word := range strings.FieldsSeq(line) {
+			if name, ok := strings.CutPrefix(word, "name=sentinel-"); ok && strings.HasSuffix(name, "-pubsub") {
+				n++
+			}
+		}
+	}
+	return n, nil
 }
 
 func slowCommand(e redis.SlowLog) SlowCommand {

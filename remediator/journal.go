@@ -107,10 +107,15 @@ func (r *Remediator) auditQuietly(ctx context.Context, rec audit.Record) {
 	}
 }
 
-func (r *Remediator) auditDecision(ctx context.Context, u *unit, operation string, d ladder.Decision) {
+// auditDecision records a decision not to act, with what it rests on.
+func (r *Remediator) auditDecision(ctx context.Context, u *unit, operation string, in ladder.Input, d ladder.Decision) {
 	rec := r.record(u, System(), operation, audit.PhaseSystem)
 	rec.EventType, rec.Reason = "auto_recovery", d.Text
-	rec.Details = map[string]string{"code": d.Code}
+	rec.Details = seen(in)
+	rec.Details["code"] = d.Code
+	if skipped := skipWords(d.Skipped); skipped != "" {
+		rec.Details["skipped"] = skipped
+	}
 	if i := u.openIncident(); i != nil {
 		rec.Incident = i.ID
 	}

@@ -105,3 +105,37 @@ func (r *Remediator) keepKnown(u *unit) {
 		r.o.Logger.Error().Err(err).Str("service", u.id).Msg("store what is known of a service")
 	}
 }
+
+// sentinelEvery is how often a master with replicas is asked whether Sentinels watch it.
+const sentinelEvery = time.Minute
+
+// countSentinels asks a healthy master with replicas, now and then, whether Sentinels watch it: when it is dead it cannot be asked.
+func (r *Remediator) countSentinels(u *unit, v health.View, now time.Time) {
+	counter, ok := r.o.Inspector.(SentinelCounter)
+	i := v.Samples.Info
+	if !ok || v.Samples.Ping.Reply != health.ReplyPong || i == nil || i.Role != "master" || i.Replicas == 0 {
+		return
+	}
+	u.mu.Lock()
+	due := now.After(u.countAt)
+	if due {
+		u.countAt = now.Add(sentinelEvery)
+	}
+	u.mu.Unlock()
+	if !due || r.actions.Err() != nil {
+		return
+	}
+	r.running.Go(func() {
+		ctx, cancel := context.WithTimeout(r.actions, lookTimeout)
+		defer cancel()
+		n, err := counter.Sentinels(ctx, u.id)
+		if err != nil {
+			return // the next minute asks again
+		}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if n != u.mem.Sentinels {
+			u.mem.Sentinels, u.dirty = n, true
+		}
+	})
+}

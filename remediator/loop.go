@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"time"
 
+	"github.com/redis-medic/redis-medic/remediator/audit"
 	"github.com/redis-medic/redis-medic/remediator/ladder"
 )
 
@@ -39,9 +41,11 @@ func (r *Remediator) step(ctx context.Context, u *unit) time.Duration {
 	if inc == nil {
 		return idle
 	}
-	if fresh && r.holdsBack(u) {
-		r.dropIncident(u)
-		return 5 * time.Second
+	if fresh {
+		if h := r.holdsBack(u); h != nil {
+			r.ignore(ctx, u, *h)
+			return 5 * time.Second
+		}
 	}
 	if b := u.busyNow(); b != nil {
 		return time.Second
@@ -105,20 +109,31 @@ func (u *unit) unsettled(a Alert) bool {
 	return !ok || !at.Equal(a.StartsAt) || u.down
 }
 
-// holdsBack reports whether a person holds automatic recovery: then an alert opens no incident at all.
-func (r *Remediator) holdsBack(u *unit) bool {
+// holdsBack returns the hold by which a person keeps automatic recovery from even opening an incident.
+func (r *Remediator) holdsBack(u *unit) *Hold {
 	for _, h := range r.holds(u, time.Now()) {
 		if h.Code == HoldStopped || h.Code == HoldMaintenance || h.Code == HoldSilenced {
-			return true
+			return &h
 		}
 	}
-	return false
+	return nil
 }
 
-func (r *Remediator) dropIncident(u *unit) {
+// ignore drops an incident that a person's hold forbids. It is recorded and counted once for each alert and hold.
+func (r *Remediator) ignore(ctx context.Context, u *unit, h Hold) {
 	u.mu.Lock()
-	u.incident = nil
+	key := fmt.Sprint(h.Code, u.incident.Fingerprint, u.incident.AlertAt.UnixNano())
+	again, alert := u.ignored == key, u.incident.Alert
+	u.ignored, u.incident = key, nil
 	u.mu.Unlock()
+	if again {
+		return
+	}
+	r.metrics.held.WithLabelValues(u.id, string(h.Code)).Inc()
+	rec := r.record(u, System(), "hold", audit.PhaseSystem)
+	rec.EventType, rec.Reason = "auto_recovery", h.Text
+	rec.Details = map[string]string{"code": string(h.Code), "alert": alert}
+	r.auditQuietly(ctx, rec)
 }
 
 func (u *unit) watching() bool {
@@ -144,7 +159,7 @@ func (r *Remediator) carryOut(ctx context.Context, u *unit, in ladder.Input, d l
 	case ladder.Critical:
 		r.degrade(u, in)
 		r.secureOnce(u, in)
-		r.latchOff(ctx, u, d)
+		r.latchOff(ctx, u, in, d)
 		return 5 * time.Second
 	}
 	if d.Kind != ladder.Held || u.confirmedDown(in) {

@@ -56,8 +56,9 @@ type memory struct {
 	LastRecovery   time.Time            `json:"last_recovery,omitzero"`
 	RecoveryStatus string               `json:"recovery_status,omitempty"`
 	LastInfo       *health.Info         `json:"last_info,omitempty"`
-	Replicas       replicas             `json:"replicas,omitzero"` // when a master was last seen with replicas
-	Foreign        bool                 `json:"foreign,omitempty"` // the Redis that answers is not the unit's process
+	Replicas       replicas             `json:"replicas,omitzero"`   // when a master was last seen with replicas
+	Sentinels      int                  `json:"sentinels,omitempty"` // that watched it when it was last asked
+	Foreign        bool                 `json:"foreign,omitempty"`   // the Redis that answers is not the unit's process
 	DegradedSince  time.Time            `json:"degraded_since,omitzero"`
 	Handled        map[string]time.Time `json:"handled,omitempty"` // alert episodes that are settled: fingerprint → startsAt
 	Pending        *pending             `json:"pending,omitempty"`
@@ -100,6 +101,8 @@ type unit struct {
 	busy     *Busy
 	alerts   map[string]Alert // firing, by fingerprint
 	down     bool             // the last look found it not serving, by positive evidence; for the storm guard
+	ignored  string           // the newest alert that a hold kept from opening an incident, with the hold
+	countAt  time.Time        // when Sentinels are counted next
 	trouble  time.Time        // since when our own probe confirms an outage; zero: it does not
 	own      *Alert           // stands for the alert that did not come
 	unstored []*incidentDoc   // closed while they could not be stored

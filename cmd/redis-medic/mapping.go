@@ -163,7 +163,7 @@ func recoveryOf(s config.Service) remediator.Service {
 			MaxStarts: maxStarts, StartWindow: startWindow,
 			LoopRecoveries: ar.LoopGuard.Recoveries, LoopWindow: ar.LoopGuard.Window,
 			LongRecoveries: ar.LoopGuard.LongRecoveries, LongWindow: ar.LoopGuard.LongWindow,
-			HungPatience: ar.HungPatience, StopPatience: ar.StopPatience, LoadPatience: ar.LoadPatience,
+			HungPatience: ar.HungPatience, StopPatience: ar.StopPatience, LoadPatience: ar.LoadPatience, FailoverPatience: ar.FailoverPatience,
 			AcceptDataLoss: ar.Strategies.Force.AcceptDataLoss, RestoreConfig: ar.RestoreLastGoodConfig,
 		},
 		Breaker: breaker.Settings{

@@ -75,8 +75,10 @@ type Settings struct {
 	HungPatience   time.Duration // how long a process that is not stopped may be silent before a restart
 	StopPatience   time.Duration // how long a stop may take before it counts as stuck
 	LoadPatience   time.Duration // how long LOADING may go without progress
-	AcceptDataLoss bool          // Force may lose unsaved changes
-	RestoreConfig  bool          // a proven config error may be answered with the last known good configuration
+	// FailoverPatience is how long Sentinel or the cluster gets, from the first unanswered PING, to make a replica the master.
+	FailoverPatience time.Duration
+	AcceptDataLoss   bool // Force may lose unsaved changes
+	RestoreConfig    bool // a proven config error may be answered with the last known good configuration
 }
 
 // Hold is the first hold in gate order, or none.
@@ -117,6 +119,8 @@ type Input struct {
 	Starts      []time.Time  // of the unit, by anybody
 	Recoveries  []time.Time  // outages that ended with a start, whoever made it
 	LoadedAt    time.Time    // when the load last made progress; zero: not loading
+	// Guarded: Sentinels watch this Redis, or it is part of a cluster.
+	Guarded bool
 	// Foreign: while the unit ran, the Redis that answered was another process than the unit's.
 	Foreign bool
 }
@@ -358,6 +362,9 @@ func gateTopology(in Input, set Settings) *Decision {
 	}
 	if i.Failover != "" && i.Failover != "no-failover" && in.Now.Sub(i.At) < time.Minute {
 		return wait(keepLooking, "failover", "a failover was in progress: hands off")
+	}
+	if in.Guarded && i.Role == "master" && i.Replicas > 0 && !in.SilentSince.IsZero() && in.Now.Sub(in.SilentSince) < set.FailoverPatience {
+		return wait(keepLooking, "failover_expected", "Sentinel or the cluster makes a replica the master: a start now would be in its way")
 	}
 	if persistent, known := i.Persistent(); i.Role == "master" && i.Replicas > 0 && known && !persistent {
 		return critical("empty_master", "this master has replicas and keeps nothing on disk: a start would empty them",

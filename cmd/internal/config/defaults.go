@@ -64,7 +64,7 @@ func defaultAutoRecovery() AutoRecovery {
 	return AutoRecovery{
 		Enabled: true, MaxAttempts: 3, RetryDelay: 10 * time.Second, BackoffMultiplier: 2,
 		StabilityWindow: 10 * time.Second, StabilityWindowHard: time.Minute,
-		HungPatience: 15 * time.Second, StopPatience: 45 * time.Second, LoadPatience: time.Minute, RestoreLastGoodConfig: true,
+		HungPatience: 15 * time.Second, StopPatience: 45 * time.Second, LoadPatience: time.Minute, FailoverPatience: time.Minute, RestoreLastGoodConfig: true,
 		Strategies: Strategies{
 			Soft:     Strategy{Enabled: true, Timeout: 10 * time.Second},
 			Standard: Strategy{Enabled: true, Timeout: 30 * time.Second},

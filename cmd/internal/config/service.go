@@ -150,6 +150,9 @@ type AutoRecovery struct {
 	StopPatience time.Duration `key:"stop_patience_seconds"`
 	// How long loading may go on without progress before it counts as stuck.
 	LoadPatience time.Duration `key:"load_patience_seconds"`
+	// How long Sentinel or the cluster gets to make a replica the master, from the first unanswered PING, before a master with
+	// replicas that they look after is started again. It does not concern a Redis that nobody else looks after.
+	FailoverPatience time.Duration `key:"failover_patience_seconds" min:"0"`
 	// When Redis does not start because of an error in its configuration, and the host keeps one that Redis ran with, put that one
 	// back, once, and start. The rejected file is kept on the host, and people are told. Needs the hard strategy.
 	RestoreLastGoodConfig bool           `key:"restore_last_good_config"`
