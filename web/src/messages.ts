@@ -145,8 +145,20 @@ export const follow = {
 
 export const explain = {
   what: 'The look',
-  look: 'Look and say',
+  look: 'Look now',
   looking: 'Looking…',
   acts: 'Its acts:',
   skipped: (level: string) => `Passed over ${level}:`,
+}
+
+export const evidence = {
+  title: 'Evidence',
+  of: (incident: string) => `Evidence of ${incident}`,
+  back: 'All steps of the incident',
+  none: 'Nothing was read on the host: redis-medic did not act in this incident.',
+  taken: 'Read on the host before the first act, at',
+  within: (took: string) => `within ${took}.`,
+  file: 'Download as a file',
+  empty: (titles: string[]) => `Nothing was there of: ${titles.join(', ')}.`,
+  link: 'evidence',
 }

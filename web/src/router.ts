@@ -23,6 +23,7 @@ export function createPanelRouter(): Router {
           { path: '', name: 'now', component: () => import('@/screens/NowScreen.vue'), meta: { title: 'Now' } },
           { path: 'recovery', name: 'recovery', component: () => import('@/screens/RecoveryScreen.vue'), meta: { title: 'Recovery' } },
           { path: 'timeline', name: 'timeline', component: () => import('@/screens/TimelineScreen.vue'), meta: { title: 'Timeline' } },
+          { path: 'incidents/:incident', name: 'evidence', component: () => import('@/screens/EvidenceScreen.vue'), meta: { title: 'Evidence' } },
           { path: 'logs', name: 'logs', component: () => import('@/screens/LogsScreen.vue'), meta: { title: 'Logs' } },
           { path: 'audit', name: 'audit', component: () => import('@/screens/AuditScreen.vue'), meta: { title: 'Audit' } },
         ],

@@ -1,5 +1,5 @@
 import type {
-  AuditRecord, Explanation, Health, Incident, LogLine, Operation, OperationResult, Permission, Recovery, ServiceRecord, ServiceStatus, Session,
+  AuditRecord, Evidence, Explanation, Health, Incident, LogLine, Operation, OperationResult, Permission, Recovery, ServiceRecord, ServiceStatus, Session,
 } from '../../src/api/schema'
 
 export const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString()
@@ -195,5 +195,35 @@ export function explanation(): Explanation {
     text: 'the unit has failed (exit-code)', advice: 'look at the journal of the unit', holds: [],
     skipped: [{ recovery_level: 'soft', code: 'not_running', text: 'the service does not run' }],
     seen: { ping: 'refused', unit: 'failed/failed', result: 'exit-code' },
+  }
+}
+
+/** As the server has it, with a part that the panel does not know. */
+export function evidence(): Evidence {
+  return {
+    incident: closedIncident(),
+    bundle: {
+      incident: 'inc-51c0', service: 'redis', taken_at: ago(7199), duration_seconds: 0.312,
+      ping: { At: ago(7199), Reply: 'refused', Latency: 412_000, Connected: false, Detail: 'dial tcp 10.77.0.2:6379: connect: connection refused' },
+      unit: {
+        At: ago(7199), Name: 'redis-server.service', ActiveState: 'failed', SubState: 'failed', Result: 'exit-code', ExecMainStatus: 1,
+        TimeoutStop: 9_223_372_036_854_776_000, RestartDelay: 100_000_000, MemoryBytes: null, ActiveEnter: ago(9000), WatchdogPing: '0001-01-01T00:00:00Z',
+      },
+      last_info: { Version: '7.0.15', UsedMemory: 134_742_016, Clients: 42 },
+      journal: [{ timestamp: ago(7200), level: 'error', source: 'journal', message: 'redis-server.service: Failed with result \'exit-code\'.' }],
+      redis_log: [{ level: 'warning', source: 'redis', message: '*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***' }],
+      listeners: [{ address: '127.0.0.1', port: 22, process: 'sshd', pid: 412 }],
+      disks: [{ path: '/', size_bytes: 10_737_418_240, free_bytes: 524_288_000, inodes: 655_360, inodes_free: 600_000 }],
+      load: { load_1m: 0.42, memory_total_bytes: 4_294_967_296, uptime_hours: 49.5 },
+      redis: {
+        info: ['# Server', 'redis_version:7.0.15'],
+        slow_log: [{ at: ago(7300), duration_seconds: 0.0123, command: 'KEYS', arguments: 1, client: '10.0.0.8:50000' }],
+        clients: { total: 42, addresses: { '10.0.0.8': 40, '10.0.0.9': 2 }, blocked: 0, longest_idle_seconds: 75, output_buffers_bytes: 2048 },
+      },
+      config: ['bind 127.0.0.1 -::1', 'requirepass (redacted)'],
+      changes: ['2026-01-01 02:58:11 upgrade redis-server:amd64 7.0.14 7.0.15'],
+      boots: [], late: ['journal'], missing: { listeners: 'the host did not answer in time' },
+      quantum_state: { spin: 'up', entangled: [{ with: 'redis-02', since: ago(1) }] },
+    },
   }
 }

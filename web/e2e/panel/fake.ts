@@ -147,6 +147,7 @@ export class FakeBackend {
     if (service === 'logs' && this.refuseLog) return this.refuseLog
     if (service === 'logs') return ok({ logs: this.logs.slice(-Number(params.get('lines'))), total_lines: this.logs.length, service: 'redis-server', vm: '10.77.0.2' })
     if (service === 'start' || service === 'stop' || service === 'restart') return this.onAct(service)
+    if (path === '/api/incidents/inc-51c0/evidence') return ok(data.evidence())
     if (path === '/api/audit') return ok({ records: this.audit, next_cursor: null })
     return { status: 404, body: { detail: 'Not found', error: 'not_found' } }
   }

@@ -18,7 +18,7 @@ test('a latched recovery is reset with a reason', async ({ page, backend }) => {
 
 test('it is said what automatic recovery would do', async ({ page }) => {
   await page.goto('/services/redis/recovery')
-  await page.getByRole('button', { name: 'Look and say' }).click()
+  await page.getByRole('button', { name: 'Look now' }).click()
   const said = page.getByRole('status').filter({ hasText: 'It would act' })
   await expect(said).toContainText('The unit has failed (exit-code). Look at the journal of the unit.')
   await expect(said).toContainText('Its acts: clear the failed state, start (standard).')
@@ -53,6 +53,33 @@ test('a link to one incident opens it', async ({ page, backend }) => {
   backend.incidents = [data.incident(), data.closedIncident()]
   await page.goto('/services/redis/timeline#inc-51c0')
   await expect(page.getByText('Stayed up for 10 s.')).toBeVisible()
+})
+
+test('evidence is read from its incident, all of it, and taken along as a file', async ({ page, backend }) => {
+  backend.incidents = [data.closedIncident()]
+  await page.goto('/services/redis/timeline')
+  await page.getByRole('link', { name: 'evidence' }).click()
+  await expect(page.getByRole('heading', { level: 1, name: 'Evidence of inc-51c0' })).toBeFocused()
+  const part = (name: string) => page.getByRole('region', { name, exact: true })
+  await expect(part('What could not be read')).toContainText('the host did not answer in time')
+  await expect(part('What Redis said')).toContainText('KEYS')
+  await expect(part('What Redis said')).toContainText('10.0.0.8')
+  await expect(part('The configuration, without secrets').first()).toContainText('requirepass (redacted)')
+  await expect(part('Quantum state')).toContainText('redis-02')
+  await expect(page.getByText('Nothing was there of: Starts of the host.')).toBeVisible()
+  const file = page.getByRole('link', { name: 'Download as a file' })
+  await expect(file).toHaveAttribute('href', '/api/incidents/inc-51c0/evidence')
+  await expect(file).toHaveAttribute('download')
+})
+})
+
+test('an incident without an act has no evidence, and an operator may not see any', async ({ page, backend }) => {
+  backend.answers.set('GET /api/incidents/inc-51c0/evidence', { status: 200, body: { ...data.evidence(), bundle: null } })
+  await page.goto('/services/redis/incidents/inc-51c0')
+  await expect(page.getByText(/^Nothing was read on the host/)).toBeVisible()
+  backend.session = data.session('operator')
+  await page.reload()
+  await expect(page.getByText('Not shown: Evidence needs admin; you are operator.')).toBeVisible()
 })
 
 test('audit is filtered by the server, and exported with the same filter', async ({ page }) => {

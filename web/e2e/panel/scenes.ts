@@ -121,7 +121,7 @@ export const SCENES: Scene[] = [
     path: '/services/redis/recovery',
     backend: (b) => Object.assign(b, { status: data.failed(), health: data.critical() }),
     reach: async (page) => {
-      await button(page, /^Look and say/).click()
+      await button(page, /^Look now/).click()
       await page.getByText('It would act').scrollIntoViewIfNeeded()
     },
   },
@@ -153,6 +153,11 @@ export const SCENES: Scene[] = [
       await b.closeReaders(4403, { status: 404, body: { detail: 'There is no service redis' } })
       await page.getByText(/^Following has ended/).waitFor()
     },
+  },
+  {
+    name: 'evidence',
+    path: '/services/redis/incidents/inc-51c0',
+    reach: async (page) => page.getByText('connection refused').waitFor(),
   },
   { name: 'audit', path: '/services/redis/audit' },
   {

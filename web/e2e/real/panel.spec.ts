@@ -90,6 +90,32 @@ test('a recovery is watched while it happens', async ({ page }) => {
   await expect(headline(page)).toHaveText(/: Healthy$/, { timeout: 60_000 })
   await page.getByRole('link', { name: 'Timeline', exact: true }).click()
   await expect(page.getByRole('article').first()).toContainText(/Recovered|Back, being watched|Healed by itself/, { timeout: 30_000 })
+  await page.getByRole('article').first().getByRole('link', { name: 'evidence' }).click()
+  await expect(headline(page)).toHaveText(/^Evidence of /)
+  const part = page.getByRole('region', { name: 'What systemd said', exact: true })
+  await expect(part).toContainText(/ActiveState\s*(inactive|failed)/)
+  const download = page.waitForEvent('download')
+  await page.getByRole('link', { name: 'Download as a file' }).click()
+  expect(JSON.parse(await readFile(await (await download).path(), 'utf8'))).toMatchObject({ bundle: { service } })
+})
+
+test('a line is on the page soon after it was written', async ({ page }) => {
+  await signIn(page, admin)
+  await page.getByRole('link', { name: 'Logs', exact: true }).click()
+  await page.getByRole('switch', { name: 'Follow' }).click()
+  await expect(page.getByText(/^Following, \d+ lines?$/)).toBeVisible({ timeout: 30_000 })
+  const before = await page.getByRole('region', { name: 'Log lines' }).getByRole('listitem').count()
+  // A restart makes Redis and systemd say something new.
+  await page.evaluate(async (id) => {
+    const headers = { 'Content-Type': 'application/json', 'X-Requested-With': 'redis-medic-panel' }
+    await fetch(`/api/services/${id}/restart`, { method: 'POST', headers, body: '{}' })
+  }, service)
+  const lines = page.getByRole('region', { name: 'Log lines' }).getByRole('listitem')
+  await expect.poll(() => lines.count(), { timeout: 30_000 }).toBeGreaterThan(before)
+  await expect(lines.filter({ hasText: /Ready to accept connections/ }).last()).toBeInViewport()
+  await expect(page.getByText(/^Interrupted|^Following has ended/)).toHaveCount(0)
+  await page.getByRole('link', { name: 'Now', exact: true }).click()
+  await expect(headline(page)).toHaveText(/: Healthy$/, { timeout: 60_000 })
 })
 
 test('an operator may restart, and is told why not stop', async ({ page }) => {

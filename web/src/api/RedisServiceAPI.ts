@@ -1,6 +1,6 @@
 import { call, newIdempotencyKey, query } from './client'
 import type {
-  AuditPage, AuditQuery, Health, IncidentPage, Logs, Operation, OperationResult, Providers, Recovery, ServicePage, ServiceStatus, Session,
+  AuditPage, AuditQuery, Evidence, Health, IncidentPage, Logs, Operation, OperationResult, Providers, Recovery, ServicePage, ServiceStatus, Session,
 } from './schema'
 
 // An act is waited for longer than the server's own deadline for it, so that the server's verdict arrives and not our timeout.
@@ -52,6 +52,7 @@ export const RedisServiceAPI = {
 
   incidents: (service: string, cursor?: string) =>
     call<IncidentPage>('GET', at(service, `incidents${query({ limit: 20, cursor })}`), { timeoutMs: SLOW_READ_MS }),
+  evidence: (incident: string) => call<Evidence>('GET', `/api/incidents/${encodeURIComponent(incident)}/evidence`, { timeoutMs: SLOW_READ_MS }),
   /** The address of an incident with all its evidence, as a file. */
   evidenceAddress: (incident: string) => `/api/incidents/${encodeURIComponent(incident)}/evidence`,
   logs: (service: string, lines: number, level?: string) =>

@@ -30,6 +30,8 @@ export type Hold = Schemas['Hold']
 
 export type IncidentPage = Answer<'listIncidents'>
 export type Incident = Schemas['Incident']
+/** The API does not say what is in a bundle: it grows. */
+export type Evidence = Omit<Schemas['Evidence'], 'bundle'> & { bundle: Record<string, unknown> | null }
 export type IncidentStatus = Incident['status']
 export type Step = Incident['steps'][number]
 export type IncidentSource = NonNullable<Incident['source']>
