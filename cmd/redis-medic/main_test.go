@@ -60,7 +60,7 @@ func TestHashPassword(t *testing.T) {
 }
 
 // writeConfig writes a configuration with the files it names and returns its name.
-func writeConfig(t *testing.T, change func(string) string) string {
+func writeConfig(t testing.TB, change func(string) string) string {
 	t.Helper()
 	dir := t.TempDir()
 	_, private, err := ed25519.GenerateKey(nil)

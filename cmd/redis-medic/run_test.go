@@ -33,7 +33,7 @@ func (l *logs) String() string {
 }
 
 // freePorts returns addresses that were free a moment ago.
-func freePorts(t *testing.T, n int) []string {
+func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var out []string
 	for range n {
