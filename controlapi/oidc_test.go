@@ -77,6 +77,25 @@ func (r *oidcRig) visit(path string) (end *url.URL, code int, body string) {
 	return resp.Request.URL, resp.StatusCode, string(raw)
 }
 
+// untilCallback begins a login in a fresh browser, stops when the provider sends it back, and returns that address.
+func (r *oidcRig) untilCallback() string {
+	r.t.Helper()
+	r.fresh()
+	r.browser.CheckRedirect = func(req *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(req.URL.Path, "/api/auth/oidc/callback") {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	resp, err := r.browser.Get("http://" + r.Addr().String() + "/api/auth/oidc/login")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	r.browser.CheckRedirect = nil
+	return resp.Header.Get("Location")
+}
+
 // me asks who the browser is signed in as: id, role, status.
 func (r *oidcRig) me() (id, role string, code int) {
 	_, code, body := r.visit("/api/auth/me")
@@ -235,20 +254,7 @@ func TestAnswersOfAProviderThatAreRefused(t *testing.T) {
 // TestTheCallbackBelongsToItsBrowser: a code or state from elsewhere is worth nothing.
 func TestTheCallbackBelongsToItsBrowser(t *testing.T) {
 	r := newOIDCRig(t, nil)
-	// Somebody else's login, stopped before the callback.
-	r.browser.CheckRedirect = func(req *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(req.URL.Path, "/api/auth/oidc/callback") {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}
-	req, _ := http.NewRequest(http.MethodGet, "http://"+r.Addr().String()+"/api/auth/oidc/login", nil)
-	resp, err := r.browser.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	callback := resp.Header.Get("Location")
+	callback := r.untilCallback() // somebody else's login
 	owner := r.browser
 	r.fresh()
 	for name, address := range map[string]string{
@@ -264,7 +270,6 @@ func TestTheCallbackBelongsToItsBrowser(t *testing.T) {
 	if end, _, _ := r.visit(callback); end.Query().Get("error") != "oidc_expired" {
 		t.Errorf("another login: ended at %s", end)
 	}
-	owner.CheckRedirect = nil
 	r.browser = owner
 	u, _ := url.Parse(callback)
 	q := u.Query()
@@ -358,7 +363,7 @@ func TestAProviderThatCannotBeAsked(t *testing.T) {
 	r := newOIDCRig(t, nil)
 	r.visit("/api/auth/oidc/login")
 	cookie := r.browser.Jar.Cookies(&url.URL{Scheme: "http", Host: r.Addr().String(), Path: "/"})[0]
-	r.provider.Close()
+	r.provider.Down(true)
 	if got := r.do("GET", "/api/auth/me", "", withCookie(cookie)).code; got != 200 {
 		t.Errorf("an open session needs the provider: %d", got)
 	}
@@ -373,6 +378,20 @@ func TestAProviderThatCannotBeAsked(t *testing.T) {
 		t.Errorf("ended at %s", end)
 	}
 	_, _ = signIn(r.rig, "admin@autobot.local") // passwords go on
+	r.provider.Down(false)
+	deadline := time.Now().Add(30 * time.Second)
+	for r.do("GET", "/api/auth/oidc/login", "").code != http.StatusSeeOther {
+		if time.Now().After(deadline) {
+			t.Fatal("the provider is back, but is not asked")
+		}
+		pass(50 * time.Millisecond)
+	}
+	// It goes away between the two halves of a login.
+	callback := r.untilCallback()
+	r.provider.Down(true)
+	if end, _, _ := r.visit(callback); end.Query().Get("error") != "oidc_unreachable" {
+		t.Errorf("ended at %s", end)
+	}
 }
 
 func TestALoginAtTheProviderThatCannotBeRecorded(t *testing.T) {

@@ -30,6 +30,7 @@ const (
 	maxOIDCGroups   = 200
 	maxOIDCGroup    = 256
 	oidcConcurrency = 8
+	oidcRetry       = 2 * time.Second // how soon a provider that failed is asked again, however many wait
 	// OIDCLoginTTL is how long a person may take at the identity provider.
 	OIDCLoginTTL = 10 * time.Minute
 	// OIDCPrefix begins the ids of users whom an identity provider vouches for: they can never be mistaken for configured ones.
@@ -105,9 +106,11 @@ type provider struct {
 	client   *http.Client
 	busy     chan struct{}
 
-	// mu guards found, and is held while the discovery document is read so that it is read once.
-	mu    sync.Mutex
-	found *discovered
+	// mu guards the fields below, and is held while the discovery document is read so that it is read once.
+	mu     sync.Mutex
+	found  *discovered
+	fault  error // of the last attempt
+	failed time.Time
 }
 
 type discovered struct {
@@ -181,6 +184,17 @@ func (p *provider) discover(ctx context.Context) (*discovered, error) {
 	if p.found != nil {
 		return p.found, nil
 	}
+	if time.Since(p.failed) < oidcRetry {
+		return nil, p.fault
+	}
+	if p.found, p.fault = p.read(ctx); p.fault != nil {
+		p.failed = time.Now()
+	}
+	return p.found, p.fault
+}
+
+// read reads the provider's document.
+func (p *provider) read(ctx context.Context) (*discovered, error) {
 	// One impatient browser must not keep the document from everybody else; the client has a deadline of its own.
 	ctx = oidc.ClientContext(context.WithoutCancel(ctx), p.client)
 	found, err := oidc.NewProvider(ctx, p.settings.Issuer)
@@ -207,7 +221,7 @@ func (p *provider) discover(ctx context.Context) (*discovered, error) {
 	if scopes == nil {
 		scopes = []string{"email", "profile"}
 	}
-	p.found = &discovered{
+	return &discovered{
 		provider: found,
 		// The algorithms are ours, not the token's or the provider's: public keys only.
 		verifier: found.Verifier(&oidc.Config{ClientID: p.settings.ClientID, SupportedSigningAlgs: []string{
@@ -217,8 +231,7 @@ func (p *provider) discover(ctx context.Context) (*discovered, error) {
 			ClientID: p.settings.ClientID, ClientSecret: p.settings.ClientSecret, RedirectURL: p.settings.RedirectURL, Endpoint: endpoint,
 			Scopes: append([]string{oidc.ScopeOpenID}, scopes...),
 		},
-	}
-	return p.found, nil
+	}, nil
 }
 
 // OIDC returns the name of the identity provider; ok is false when none is configured.
@@ -300,7 +313,10 @@ func (p *provider) redeem(ctx context.Context, login OIDCLogin, code string) (vo
 	token, err := d.oauth.Exchange(ctx, code, oauth2.VerifierOption(login.Verifier))
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		// Its own text repeats the whole answer, which may have secrets in it.
-		return vouched{}, oidcFault(OIDCRefused, "The identity provider refused the sign-in", fmt.Errorf("token endpoint: %s", refused.ErrorCode))
+		err = fmt.Errorf("token endpoint: status %d %s", refused.Response.StatusCode, refused.ErrorCode)
+		if refused.Response.StatusCode < http.StatusInternalServerError {
+			return vouched{}, oidcFault(OIDCRefused, "The identity provider refused the sign-in", err)
+		}
 	}
 	if err != nil {
 		return vouched{}, oidcFault(OIDCUnreachable, "The identity provider cannot be asked", err)
@@ -333,7 +349,7 @@ func (p *provider) redeem(ctx context.Context, login OIDCLogin, code string) (vo
 			return vouched{}, err
 		}
 	}
-	return p.read(claims, checked.Subject)
+	return p.vouch(claims, checked.Subject)
 }
 
 // userInfo asks for the claims that are not in the ID token.
@@ -350,8 +366,8 @@ func (p *provider) userInfo(ctx context.Context, d *discovered, token *oauth2.To
 	return more, nil
 }
 
-// read takes what we need out of the claims.
-func (p *provider) read(claims map[string]any, subject string) (vouched, error) {
+// vouch takes what we need out of the claims.
+func (p *provider) vouch(claims map[string]any, subject string) (vouched, error) {
 	v := vouched{Issuer: p.settings.Issuer, Subject: subject}
 	plain := func(s string, limit int) bool {
 		return s != "" && len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })

@@ -40,6 +40,7 @@ type Provider struct {
 	userInfo  map[string]any // nil: the provider has no userinfo endpoint
 	misbehave func(claims map[string]any)
 	deny      string
+	down      bool
 	issuer    bool // name the issuer in the answer (RFC 9207)
 	key       *rsa.PrivateKey
 	kid       int
@@ -61,7 +62,16 @@ func New(redirect string) *Provider {
 	mux.HandleFunc("POST /token", p.token)
 	mux.HandleFunc("GET /keys", p.keys)
 	mux.HandleFunc("GET /userinfo", p.info)
-	p.server = httptest.NewServer(mux)
+	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		down := p.down
+		p.mu.Unlock()
+		if down {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	return p
 }
 
@@ -90,6 +100,9 @@ func (p *Provider) Misbehave(change func(claims map[string]any)) {
 
 // Deny makes the provider answer with an error instead of a code; "" lets people in again.
 func (p *Provider) Deny(code string) { p.with(func() { p.deny = code }) }
+
+// Down makes the provider answer nothing but 503, or work again.
+func (p *Provider) Down(down bool) { p.with(func() { p.down = down }) }
 
 // Rotate makes a new signing key; the old one is not published any more.
 func (p *Provider) Rotate() {
