@@ -165,7 +165,7 @@ func (u *unit) window(r ladder.Rung) time.Duration {
 func (r *Remediator) recovered(ctx context.Context, u *unit, in ladder.Input, rung ladder.Rung) {
 	now := time.Now()
 	u.mu.Lock()
-	u.down = false
+	u.mem.Down = false
 	u.mem.countRecovery(now, u.incident.OpenedAt, u.mem.LastRecovery, u.guardKeep())
 	u.mem.Recoveries = append(breaker.Keep(u.mem.Recoveries, time.Hour, now), now.UTC())
 	u.mem.LastRecovery, u.mem.RecoveryStatus = now.UTC(), "success"
@@ -197,7 +197,7 @@ func (r *Remediator) closeIncident(ctx context.Context, u *unit, status Incident
 	if inc.Cause == "" {
 		inc.Cause, inc.CauseText = code, text
 	}
-	u.down = false
+	u.mem.Down = false
 	handled := map[string]time.Time{inc.Fingerprint: inc.AlertAt}
 	for fp, a := range u.alerts {
 		handled[fp] = a.StartsAt

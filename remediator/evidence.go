@@ -78,7 +78,9 @@ func (r *Remediator) doubleProbe(ctx context.Context, u *unit) (first, second he
 
 // track remembers since when nothing answers and whether a load makes progress. The caller holds u.mu.
 func (u *unit) track(o health.Observation, now time.Time) {
-	u.down = !o.Serving() && (o.Ping.Reply.NoConnectivity() || (o.Unit.OK() && o.Unit.Unit.Down()))
+	before := u.mem.Down
+	u.mem.Down = !o.Serving() && (o.Ping.Reply.NoConnectivity() || (o.Unit.OK() && o.Unit.Unit.Down()))
+	u.dirty = u.dirty || u.mem.Down != before
 	if u.incident == nil {
 		return
 	}

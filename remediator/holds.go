@@ -80,7 +80,7 @@ func (r *Remediator) storm() (bool, int) {
 	units, failing := r.all(), 0
 	for _, u := range units {
 		u.mu.Lock()
-		if u.down {
+		if u.mem.Down {
 			failing++
 		}
 		u.mu.Unlock()

@@ -55,6 +55,9 @@ func (u *unit) learn(v health.View, now time.Time) starter {
 	}
 	who := u.noteProcess(read, v.LastKnownInfo, now)
 	u.noteInfo(v.LastKnownInfo, now)
+	if s := v.Samples; u.mem.Down && s.Ping.Reply == health.ReplyPong && s.Unit.OK() && s.Unit.Unit.Running() {
+		u.mem.Down, u.dirty = false, true
+	}
 	if i, s := v.Samples.Info, v.Samples; i != nil && s.Unit.OK() && s.Unit.Unit.Running() && i.ProcessID > 0 && i.At.After(s.UnitSince.Add(clockSlack)) {
 		if foreign := i.ProcessID != s.Unit.Unit.MainPID; foreign != u.mem.Foreign {
 			u.mem.Foreign, u.dirty = foreign, true

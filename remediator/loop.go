@@ -106,7 +106,7 @@ func (u *unit) unsettled(a Alert) bool {
 		return false
 	}
 	at, ok := u.mem.Handled[a.Fingerprint]
-	return !ok || !at.Equal(a.StartsAt) || u.down
+	return !ok || !at.Equal(a.StartsAt) || u.mem.Down
 }
 
 // holdsBack returns the hold by which a person keeps automatic recovery from even opening an incident.

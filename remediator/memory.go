@@ -59,6 +59,7 @@ type memory struct {
 	Replicas       replicas             `json:"replicas,omitzero"`   // when a master was last seen with replicas
 	Sentinels      int                  `json:"sentinels,omitempty"` // that watched it when it was last asked
 	Foreign        bool                 `json:"foreign,omitempty"`   // the Redis that answers is not the unit's process
+	Down           bool                 `json:"down,omitempty"`      // the last look found it not serving, by positive evidence; for the storm guard
 	DegradedSince  time.Time            `json:"degraded_since,omitzero"`
 	Handled        map[string]time.Time `json:"handled,omitempty"` // alert episodes that are settled: fingerprint → startsAt
 	Pending        *pending             `json:"pending,omitempty"`
@@ -100,7 +101,6 @@ type unit struct {
 	incident *incidentDoc // the open one
 	busy     *Busy
 	alerts   map[string]Alert // firing, by fingerprint
-	down     bool             // the last look found it not serving, by positive evidence; for the storm guard
 	ignored  string           // the newest alert that a hold kept from opening an incident, with the hold
 	countAt  time.Time        // when Sentinels are counted next
 	trouble  time.Time        // since when our own probe confirms an outage; zero: it does not
