@@ -10,7 +10,12 @@ import (
 
 // TestEvidenceOfARealOutage reads what was secured on a real host before the first act: complete, soon enough, and without secrets.
 func TestEvidenceOfARealOutage(t *testing.T) {
-	ctx, since := begin(t), time.Now()
+	ctx := begin(t)
+	// The host was made without logs; an ordinary one has this.
+	if out, err := host.Exec(ctx, "echo '2026-11-23 02:00:00 upgrade redis-server:amd64 5:7.0.14 5:7.0.15' >>/var/log/dpkg.log"); err != nil {
+		t.Fatal(out, err)
+	}
+	since := time.Now()
 	if err := host.CrashUntilStartLimit(ctx); err != nil && ctx.Err() != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +30,9 @@ func TestEvidenceOfARealOutage(t *testing.T) {
 		missing, _ := bundle["missing"].(map[string]any)
 		return bundle != nil && len(missing) == 0, fmt.Sprint(missing)
 	})
+	if !strings.Contains(fmt.Sprint(bundle["changes"]), "upgrade redis-server") {
+		t.Errorf("the upgrade is not among the changes: %v", bundle["changes"])
+	}
 	for _, part := range []string{"journal", "redis_log", "disks", "load", "config", "changes", "boots", "last_info", "unit"} {
 		if v := bundle[part]; v == nil || fmt.Sprint(v) == "[]" {
 			t.Errorf("%s is empty: %v", part, v)
