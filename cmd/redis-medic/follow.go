@@ -144,8 +144,7 @@ func (c *client) dial(ctx context.Context, path string) (*websocket.Conn, error)
 
 // streamError says why a stream ended: for good, or so that it may be opened again.
 func streamError(err error) error {
-	var closed websocket.CloseError
-	if errors.As(err, &closed) {
+	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
 		switch closed.Code {
 		case stream.StatusSignedOut:
 			return &apiError{status: http.StatusUnauthorized, text: "signed out: " + closed.Reason}

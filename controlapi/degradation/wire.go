@@ -62,14 +62,12 @@ func (f *Follower) session(ctx context.Context) error {
 	err = f.listen(ctx, messages, failed)
 	stop()
 	_ = conn.CloseNow() // ends the reader, if it still reads
-	for range cap(failed) - 1 {
-		<-failed
-	}
+	_ = <-failed        // the other one of the two; the first has told why
 	return err
 }
 
 // listen takes messages over, and asks every now and then: the configuration of the API may keep the mode off the stream. All
-// callbacks happen here. It takes one error out of failed, or none when ctx ended.
+// callbacks happen here. It takes one error out of failed, which the end of ctx brings too.
 func (f *Follower) listen(ctx context.Context, messages <-chan event, failed chan error) error {
 	tick := time.NewTicker(f.opts.Poll)
 	defer tick.Stop()
