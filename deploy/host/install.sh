@@ -279,11 +279,31 @@ UMask=0077
 LogLevelMax=notice
 StateDirectory=redis-medic-host
 StateDirectoryMode=0700
+# It reads files of others, asks systemd, and writes its own folder; nothing more.
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH
+DevicePolicy=closed
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
 NoNewPrivileges=yes
-RestrictAddressFamilies=AF_UNIX
+PrivateDevices=yes
 PrivateTmp=yes
+ProcSubset=pid
+ProtectClock=yes
+ProtectControlGroups=yes
 ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
 ProtectSystem=strict
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
 TEXT
 }
 

@@ -218,6 +218,10 @@ func gateUnit(in Input, set Settings) *Decision {
 		return blocked("wrong_instance", fmt.Sprintf("the Redis that answers is process %d, the unit's is %d", i.ProcessID, u.MainPID),
 			"correct the address or the unit in the configuration; a second Redis may hold the port")
 	}
+	if u.Down() && (!in.First.Unit.OK() || !in.First.Unit.Unit.Down()) {
+		// So it is in the moment in which a host comes back within reach, too.
+		return wait(lookAgain, "probe_disagrees", "only the second of two looks found the unit down: looking again")
+	}
 	return gateTransient(in, set, u)
 }
 

@@ -99,7 +99,10 @@ func TestNext(t *testing.T) {
 		{name: "stopped on the host: start", in: with(look(health.ReplyRefused, stopped)), kind: Climb, code: "standard", acts: []Act{Start}},
 		{name: "failed: clear and start", in: with(look(health.ReplyRefused, failed)), kind: Climb, code: "standard", acts: []Act{ResetFailed, Start}},
 		{name: "failed, reset refused: start alone", in: with(look(health.ReplyRefused, failed), func(in *Input) { in.Denied = map[Act]bool{ResetFailed: true} }), kind: Climb, code: "standard", acts: []Act{Start}},
-		{name: "only the second look is down: no start", in: with(look(health.ReplyRefused, stopped), func(in *Input) { in.First = look(health.ReplyRefused, running) }), kind: Critical, code: "no_rung_left"},
+		{name: "only the second look is down: no start", in: with(look(health.ReplyRefused, stopped), func(in *Input) { in.First = look(health.ReplyRefused, running) }), kind: Wait, code: "probe_disagrees"},
+		{name: "the first look could not ask systemd: no start", in: with(look(health.ReplyRefused, stopped), func(in *Input) {
+			in.First.Unit = health.UnitRead{At: now, Class: health.ClassUnreachable}
+		}), kind: Wait, code: "probe_disagrees"},
 		{name: "start refused by the host", in: with(look(health.ReplyRefused, stopped), func(in *Input) { in.Denied = map[Act]bool{Start: true} }), kind: Blocked, code: "host_denied"},
 		{name: "start failed: restart after the delay", in: with(look(health.ReplyRefused, failed), attempts(11*time.Second, Standard)), kind: Climb, code: "hard", acts: []Act{ResetFailed, Restart}},
 		{name: "start failed: the delay first", in: with(look(health.ReplyRefused, failed), attempts(9*time.Second, Standard)), kind: Wait, code: "retry_delay"},
