@@ -35,6 +35,7 @@ type Remediator struct {
 	heard       atomic.Int64 // unix nanoseconds of the last webhook, of any kind
 	reconciled  atomic.Int64 // unix nanoseconds of the last answer of Alertmanager's API
 	hurryUntil  atomic.Int64 // unix nanoseconds: until then Alertmanager is asked more often
+	strangers   refusals     // of webhook messages
 	hurry       chan struct{}
 	notices     chan Notice
 	stallUntil  atomic.Int64 // unix nanoseconds: no acts before, our own clock or process stood still

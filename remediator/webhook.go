@@ -97,6 +97,8 @@ func (r *Remediator) webhook(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = io.WriteString(w, text+"\n")
+	_ = http.NewResponseController(w).Flush() // Alertmanager does not wait for the record
+	r.auditDelivery(req, code, text, time.Since(began))
 }
 
 func (r *Remediator) receive(w http.ResponseWriter, req *http.Request) (code int, text string) {
