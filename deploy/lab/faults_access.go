@@ -110,7 +110,8 @@ func (h *Host) UnfloodSSH(ctx context.Context) error {
 	}
 	h.flooding = nil
 	h.flood.Unlock()
-	_, err := h.Exec(ctx, "rm -f /etc/ssh/sshd_config.d/lab.conf\nsystemctl reload ssh.service")
+	const file = "/etc/ssh/sshd_config.d/lab.conf"
+	_, err := h.Exec(ctx, "[ ! -e "+file+" ] || { rm "+file+"; systemctl try-reload-or-restart ssh.service; }")
 	return err
 }
 

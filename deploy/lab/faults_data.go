@@ -102,16 +102,28 @@ func (r *Redis) EndBusy(ctx context.Context) error {
 	return r.untilReply(ctx, "PONG")
 }
 
-// client starts a redis-cli on the host that goes on in the background until the host is reset or EndClient is called.
+// client starts a redis-cli on the host that goes on in the background until the host is reset. One of the same name that is still
+// ending is waited for.
 func (r *Redis) client(ctx context.Context, name string, args ...string) error {
+	unit := r.clientUnit(name)
+	err := r.until(ctx, unit+" is free", func(ctx context.Context) error {
+		state, err := r.host.Exec(ctx, "systemctl stop "+unit+" 2>/dev/null || :\nsystemctl show --value -p LoadState "+unit)
+		if err == nil && state != "not-found" {
+			err = errors.New("it is " + state)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	words := []string{
-		"systemd-run --quiet --collect --unit=" + r.clientUnit(name), `--setenv=REDISCLI_AUTH="$REDISCLI_AUTH"`,
+		"systemd-run --quiet --collect --unit=" + unit, `--setenv=REDISCLI_AUTH="$REDISCLI_AUTH"`,
 		"redis-cli --no-auth-warning -p " + strconv.Itoa(r.Port),
 	}
 	for _, a := range args {
 		words = append(words, quote(a))
 	}
-	_, err := r.host.Exec(ctx, strings.Join(words, " "))
+	_, err = r.host.Exec(ctx, strings.Join(words, " "))
 	return err
 }
 

@@ -108,6 +108,13 @@ func (r *Redis) HangStopServing(ctx context.Context) error {
 	if err := r.stopHangs(ctx); err != nil {
 		return err
 	}
+	err := r.until(ctx, "Redis refuses to exit", func(ctx context.Context) error {
+		_, err := r.host.Exec(ctx, "grep -q \"can't exit\" "+quote(r.LogFile))
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	return r.untilReply(ctx, "PONG")
 }
 
