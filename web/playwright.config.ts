@@ -1,6 +1,6 @@
 import { defineConfig } from '@playwright/test'
 
-const PORT = 4173
+const PORT = Number(process.env.PANEL_PORT ?? 4173)
 
 // Debian's Chromium: Playwright's own download is not needed. Two projects: `panel` plays the backend itself, `real` needs one.
 export default defineConfig({

@@ -4,8 +4,8 @@ import type { Operation } from './api/schema'
 
 export const acts: Record<Operation, { verb: string; doing: string; past: string; limitSeconds: number }> = {
   start: { verb: 'Start', doing: 'Starting', past: 'started', limitSeconds: 30 },
-  stop: { verb: 'Stop', doing: 'Stopping', past: 'stopped', limitSeconds: 30 },
-  restart: { verb: 'Restart', doing: 'Restarting', past: 'restarted', limitSeconds: 45 },
+  stop: { verb: 'Stop', doing: 'Stopping', past: 'stopped', limitSeconds: 20 },
+  restart: { verb: 'Restart', doing: 'Restarting', past: 'restarted', limitSeconds: 40 },
 }
 
 export const link = {
@@ -50,12 +50,12 @@ export const reasons = {
 
 export const confirm = {
   cancel: 'Cancel',
-  restartTitle: (name: string) => `Restart ${name}?`,
+  restartTitle: (name: string, environment: string) => `Restart ${name}${environment && ` (${environment})`}?`,
   restartImpact: (clients: number | null) =>
     clients === null
       ? 'All connected clients are disconnected. They are without Redis until it answers again.'
       : `This drops ${clients} ${clients === 1 ? 'client' : 'clients'}. They are without Redis until it answers again.`,
-  stopTitle: (name: string) => `Stop ${name}?`,
+  stopTitle: (name: string, environment: string) => `Stop ${name}${environment && ` (${environment})`}?`,
   stopImpact: (clients: number | null) =>
     clients === null
       ? 'All connected clients are disconnected, and Redis stays down.'

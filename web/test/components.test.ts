@@ -107,7 +107,7 @@ describe('RedisServiceControl', () => {
     fake.answer('POST /api/services/c/restart', () => new Promise((resolve) => { end = resolve }))
     await fireEvent.click(button('Restart…'))
     await fireEvent.click(within(await screen.findByRole('alertdialog')).getByRole('button', { name: 'Restart' }))
-    await screen.findByRole('button', { name: /^Restarting… 0 s of ≤ 45 s$/ })
+    await screen.findByRole('button', { name: /^Restarting… 0 s of ≤ 40 s$/ })
     expect(button('Stop…').getAttribute('aria-disabled')).toBe('true')
     end(json(200, data.done('restart')))
     await screen.findByText('Redis service restarted successfully')

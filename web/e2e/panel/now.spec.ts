@@ -12,7 +12,7 @@ test('a restart is confirmed, followed and told, and its result stays', async ({
   const dialog = page.getByRole('alertdialog', { name: 'Restart redis-01?' })
   await expect(dialog).toContainText('This drops 42 clients')
   await dialog.getByRole('button', { name: 'Restart' }).click()
-  await expect(page.getByRole('button', { name: /^Restarting… \d+ s of ≤ 45 s$/ })).toBeVisible()
+  await expect(page.getByRole('button', { name: /^Restarting… \d+ s of ≤ 40 s$/ })).toBeVisible()
   await expect(page.getByRole('button', { name: 'Stop…' })).toHaveAttribute('aria-disabled', 'true')
   end({ status: 200, body: data.done('restart') })
   await expect(page.getByText('Redis service restarted successfully')).toBeVisible()
@@ -82,6 +82,19 @@ test('an outage shows up by itself, and so does its end', async ({ page, backend
   backend.pushStatus()
   await expect(title).toHaveText('redis-01: Healthy')
   await expect(page).toHaveTitle('✓ redis-01 Healthy')
+})
+
+test('a service says what it is for, and where else to look', async ({ page, backend }) => {
+  backend.services = [{ ...data.record(), environment: 'production', runbook_url: 'https://wiki.example/redis', dashboard_url: 'https://graphs.example/d/1' }]
+  backend.recovery = data.recovering()
+  await page.goto(at)
+  await expect(page.getByText('production', { exact: true })).toBeVisible()
+  await expect(page.getByRole('link', { name: /^Runbook/ })).toHaveAttribute('href', 'https://wiki.example/redis')
+  await expect(page.getByRole('link', { name: /^Graphs/ })).toHaveAttribute('href', /^https:\/\/graphs\.example\/d\/1\?from=\d+&to=now$/)
+  backend.recovery = data.quiet()
+  await page.reload()
+  await page.getByRole('button', { name: 'Restart…' }).click()
+  await expect(page.getByRole('alertdialog', { name: 'Restart redis-01 (production)?' })).toBeVisible()
 })
 
 test('an act that somebody else has in hand is named', async ({ page, backend }) => {

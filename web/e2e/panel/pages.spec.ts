@@ -71,7 +71,6 @@ test('evidence is read from its incident, all of it, and taken along as a file',
   await expect(file).toHaveAttribute('href', '/api/incidents/inc-51c0/evidence')
   await expect(file).toHaveAttribute('download')
 })
-})
 
 test('an incident without an act has no evidence, and an operator may not see any', async ({ page, backend }) => {
   backend.answers.set('GET /api/incidents/inc-51c0/evidence', { status: 200, body: { ...data.evidence(), bundle: null } })

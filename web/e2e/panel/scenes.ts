@@ -50,6 +50,14 @@ export const SCENES: Scene[] = [
       ]),
   },
   { name: 'now-healthy', path: '/services/redis', backend: history },
+  {
+    name: 'now-production',
+    path: '/services/redis',
+    backend: (b) => {
+      b.services = [{ ...data.record(), environment: 'production', runbook_url: 'https://wiki.example/redis', dashboard_url: 'https://graphs.example/d/1' }]
+      Object.assign(b, { status: data.failed(), health: data.critical(), recovery: data.recovering() })
+    },
+  },
   { name: 'now-degraded', path: '/services/redis', backend: (b) => (b.health = data.degraded()) },
   { name: 'now-recovering', path: '/services/redis', backend: down },
   {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { ageOf, backoff, phaseOf, planAt, trustOf, type Link, type Timetable } from './freshness'
+import { ageOf, backoff, phaseOf, planAt, staleAfter, trustOf, type Link, type Timetable } from './freshness'
 
 const NOW = 1_000_000
 const link = (over: Partial<Link> = {}): Link => ({ socketOpen: true, socketTried: true, suspectSince: null, heardAt: NOW, ...over })
@@ -62,4 +62,10 @@ describe('timetable', () => {
     ['asks a dead API, and does not dial it', link({ suspectSince: NOW - 9000, socketOpen: false }), table({ retryAt: NOW }), { poll: true, dial: false }],
     ['waits before it asks a dead API again', link({ suspectSince: NOW - 9000 }), table({ retryAt: NOW + 1 }), { poll: false, dial: false }],
   ])('%s', (_, l, t, want) => expect(planAt(l, t, NOW)).toEqual(want))
+})
+
+it.each([[null, 45_000], [undefined, 45_000], [5, 45_000], [30, 45_000], [120, 180_000]])('a service looked at every %s s is unknown after %d ms', (every, want) => {
+  expect(staleAfter(every)).toBe(want)
+  const stamp = { heardAt: 0, measuredAtServer: 0 }
+  expect([trustOf(stamp, 'live', want, want, staleAfter(every)), trustOf(stamp, 'live', want + 1, want + 1, staleAfter(every))]).toEqual(['fresh', 'last-known'])
 })

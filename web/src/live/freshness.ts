@@ -3,8 +3,8 @@
 
 /** A lost link shorter than this changes nothing but a small mark. */
 export const GRACE_MS = 5_000
-/** The document checks every 30 s; one and a half intervals without news make a state unknown. */
-export const STALE_MS = 45_000
+/** The document checks every 30 s. */
+const CHECKED_EVERY_S = 30
 /** With an open socket, so much silence makes the panel ask by itself. */
 export const SILENCE_MS = 15_000
 /** Without a socket the panel asks this often. */
@@ -43,13 +43,21 @@ export function ageOf(stamp: Stamp, now: number, serverNow: number): number {
   return Math.max(0, now - stamp.heardAt, serverNow - stamp.measuredAtServer)
 }
 
+/**
+ * One and a half intervals without news make a state unknown. A service that is looked at more often than the document asks for is
+ * given as long: its news may arrive by polling.
+ */
+export function staleAfter(checkedEverySeconds: number | null | undefined): number {
+  return 1500 * Math.max(CHECKED_EVERY_S, checkedEverySeconds ?? 0)
+}
+
 /** How much of a state may be claimed. */
 export type Trust = 'fresh' | 'last-known' | 'none'
 
-export function trustOf(stamp: Stamp | null, phase: Phase, now: number, serverNow: number): Trust {
+export function trustOf(stamp: Stamp | null, phase: Phase, now: number, serverNow: number, staleMs = staleAfter(null)): Trust {
   if (stamp === null) return 'none'
   if (phase === 'away') return 'last-known'
-  return ageOf(stamp, now, serverNow) > STALE_MS ? 'last-known' : 'fresh'
+  return ageOf(stamp, now, serverNow) > staleMs ? 'last-known' : 'fresh'
 }
 
 /** How long to wait before attempt number `attempt` (from 0): exponential with full jitter. `random` is in [0, 1). */

@@ -9,7 +9,7 @@ import type { Health, Incident, LiveEvent, Recovery, ServiceStatus } from '@/api
 import { shownState, type Level } from '@/status/status'
 
 import { isHealth, isLiveEvent, needsRefetch, orderOf, withIncident, withStatus } from './events'
-import { ageOf, backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, trustOf, type Link, type Stamp, type Timetable } from './freshness'
+import { ageOf, backoff, phaseOf, planAt, POLL_MS, SILENCE_MS, staleAfter, trustOf, type Link, type Stamp, type Timetable } from './freshness'
 import { dial, ROLE_CHANGED, SIGNED_OUT, type Socket } from './socket'
 
 /** One look at the service, for the strip of recent checks. */
@@ -42,6 +42,8 @@ export const useLive = defineStore('live', () => {
   /** Why the API is taken for unreachable; null while it answers. */
   const failure = shallowRef<ApiError | null>(null)
   const stamp = shallowRef<Stamp | null>(null)
+  /** How often the server looks at the service, in seconds; null: as the document has it. */
+  const checkedEvery = ref<number | null>(null)
   const link = reactive<Link>({ ...UNLINKED })
 
   const timetable: Timetable = { polling: false, dialling: false, polledAt: 0, retryAt: 0 }
@@ -57,7 +59,7 @@ export const useLive = defineStore('live', () => {
   let generation = 0
 
   const phase = computed(() => phaseOf(link, now.value))
-  const trust = computed(() => trustOf(stamp.value, phase.value, now.value, serverTime(now.value)))
+  const trust = computed(() => trustOf(stamp.value, phase.value, now.value, serverTime(now.value), staleAfter(checkedEvery.value)))
   /** The state as the evidence has it, whatever its age. */
   const known = computed(() => shownState({ status: status.value, health: health.value, recovery: recovery.value }))
   /** The state that may be claimed now: never green unless fresh. */
@@ -251,12 +253,13 @@ export const useLive = defineStore('live', () => {
     events.value = []
     Object.assign(link, UNLINKED)
     Object.assign(timetable, { polling: false, dialling: false, polledAt: 0, retryAt: 0 })
+    checkedEvery.value = null
     socketLostAt = null
     attempt = lastSeq = 0
   }
 
   return {
     serviceId, now, status, health, recovery, recoveryError, samples, events, current, failure, stamp, link,
-    phase, trust, known, level, ageMs, follow, unfollow, refresh, retryNow,
+    checkedEvery, phase, trust, known, level, ageMs, follow, unfollow, refresh, retryNow,
   }
 })

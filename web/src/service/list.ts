@@ -2,7 +2,7 @@
 
 import { serverTime } from '@/api/clock'
 import type { ServiceRecord } from '@/api/schema'
-import { ageOf, STALE_MS } from '@/live/freshness'
+import { ageOf, staleAfter } from '@/live/freshness'
 import { look, rank, recordLevel, type Shown } from '@/status/status'
 import { parseTime } from '@/time'
 
@@ -28,7 +28,7 @@ function rowOf(record: ServiceRecord, heardAt: number, now: number): Listed {
   return {
     record,
     shown: { level, word: look(level).word },
-    fresh: ageOf(stamp, now, serverTime(now)) <= STALE_MS,
+    fresh: ageOf(stamp, now, serverTime(now)) <= staleAfter(record.check_interval_seconds),
     checkedAt,
   }
 }
