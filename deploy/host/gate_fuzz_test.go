@@ -1,6 +1,7 @@
 package hostpkg_test
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,16 +34,57 @@ func FuzzGateLine(f *testing.F) {
 		if strings.Contains(line, "\x00") || len(line) > 100000 {
 			return // cannot be in an environment
 		}
-		g := gate{t: t, script: g.script, traps: g.traps}
-		stdout, stderr, code := g.call("/bin/sh", &line)
-		if _, err := os.Stat(filepath.Join(filepath.Dir(g.script), "trapped")); err == nil {
-			t.Fatalf("%q started a program through PATH", line)
-		}
-		switch {
-		case code == 126 && stdout == "" && strings.Count(stderr, "\n") == 1:
-		case code == 0 && meant.MatchString(line) && strings.HasPrefix(stdout, "["):
-		default:
-			t.Errorf("%q: exit %d, started %q, said %q", line, code, stdout, stderr)
-		}
+		(gate{t: t, script: g.script, traps: g.traps}).ask(t, line)
 	})
+}
+
+// ask calls the gate with a line and checks that it was refused, and started nothing, unless it is in the gate's language.
+func (g gate) ask(t *testing.T, line string) (refused bool) {
+	t.Helper()
+	stdout, stderr, code := g.call("/bin/sh", &line)
+	if _, err := os.Stat(filepath.Join(filepath.Dir(g.script), "trapped")); err == nil {
+		t.Fatalf("%q started a program through PATH", line)
+	}
+	switch {
+	case code == 126 && stdout == "" && strings.Count(stderr, "\n") == 1:
+		return true
+	case code == 0 && meant.MatchString(line) && strings.HasPrefix(stdout, "["):
+	default:
+		t.Errorf("%q: exit %d, started %q, said %q", line, code, stdout, stderr)
+	}
+	return false
+}
+
+// A thousand lines, made of the gate's own words and of what means something to a shell, to sudo, to systemctl or to journalctl.
+func TestAThousandHostileLines(t *testing.T) {
+	g := newGate(t, gateConf)
+	words := []string{"v1", "v2", "V1", "redis-server.service", "redis-server@sessions.service", "bare.service", "ssh.service", "redis-server", "*", "redis-*.service",
+		"1", "0", "1001", "-1", "+1", "1e3", "--help", "--lines=5", "-u", "ssh", "--file=/etc/shadow", "--root=/", "--vacuum-time=1s", "-H", "root@localhost", "../../etc/passwd",
+		"/etc/shadow", "$(id)", "`id`", "${IFS}id", ";id", "|id", "&&id", "||id", ">x", "<x", "'", "\"", "\\", "#", "~", "!", "{a,b}", "[a]", "\t", "\n", "\r", "\x1b[0m", "é", "\u202e", "",
+		" ", "  ", "SIGKILL", "sudo", "sh", "-c", "env", "PATH=/tmp", "LD_PRELOAD=x", "v1 stop redis-server.service", "\nv1 stop redis-server.service"}
+	for _, v := range host.Verbs() {
+		words = append(words, string(v), string(v)+" ", strings.ToUpper(string(v)), string(v)+";id")
+	}
+	joints := []string{" ", " ", " ", " ", "  ", "\t", "\n", ";", "&", "|", ""}
+	random := rand.New(rand.NewPCG(1, 2)) // the same lines at every run
+	refused := 0
+	const lines = 1000
+	for range lines {
+		var b strings.Builder
+		if random.IntN(2) == 0 {
+			b.WriteString("v1 ")
+		}
+		for n := range 1 + random.IntN(5) {
+			if n > 0 {
+				b.WriteString(joints[random.IntN(len(joints))])
+			}
+			b.WriteString(words[random.IntN(len(words))])
+		}
+		if g.ask(t, b.String()) {
+			refused++
+		}
+	}
+	if refused < lines*9/10 {
+		t.Errorf("only %d of %d lines were refused: they are not hostile enough", refused, lines)
+	}
 }
