@@ -172,11 +172,12 @@ func post(ctx context.Context, alerts ...map[string]any) (int, error) {
 // newest is the newest incident that was opened since a time, or nil.
 func newest(ctx context.Context, t *testing.T, since time.Time) map[string]any {
 	t.Helper()
-	for _, i := range incidents(ctx, t) {
-		if opened, _ := time.Parse(time.RFC3339Nano, fmt.Sprint(i["opened_at"])); !opened.Before(since) {
-			return i
-		}
-		break
+	list := incidents(ctx, t)
+	if len(list) == 0 {
+		return nil
+	}
+	if opened, _ := time.Parse(time.RFC3339Nano, fmt.Sprint(list[0]["opened_at"])); !opened.Before(since) {
+		return list[0]
 	}
 	return nil
 }
