@@ -47,9 +47,13 @@ var pages = sync.Pool{New: func() any {
 	return &page{fams: make([]*dto.MetricFamily, len(families)), spare: make([]*dto.MetricFamily, len(families))}
 }}
 
+// maxKept bounds how many pages of one request are kept for the next: those of a page with a thousand services would be most of the
+// memory of the process.
+const maxKept = 32
+
 // release gives pages back, once what was made of them is sent.
 func release(list []*page) {
-	for _, p := range list {
+	for _, p := range list[:min(len(list), maxKept)] {
 		if p != nil {
 			p.reset()
 			pages.Put(p)

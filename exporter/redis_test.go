@@ -161,12 +161,15 @@ func (f *fakeUnits) WatchUnit(ctx context.Context, _ string, changed func(health
 	f.watching.Add(1)
 	defer f.watching.Add(-1)
 	f.mu.Lock()
-	err := f.err
+	err, now := f.err, f.read
 	f.watches = append(f.watches, changed)
 	f.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	now.At = time.Now()
+	now.Unit.At = now.At
+	changed(now)
 	<-ctx.Done()
 	return fmt.Errorf("watch: %w", ctx.Err())
 }

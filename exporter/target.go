@@ -18,8 +18,8 @@ import (
 type UnitReader interface {
 	// ReadUnit asks once and returns before ctx ends. It never panics; the class says why the unit could not be read.
 	ReadUnit(ctx context.Context, service string) health.UnitRead
-	// WatchUnit blocks and calls changed on each change, never concurrently. It reconnects by itself and returns only when ctx
-	// ends or watching is impossible on this host.
+	// WatchUnit blocks and calls changed with the state as it is, soon, and then on each change, never concurrently. It reconnects by
+	// itself and returns only when ctx ends or watching is impossible on this host.
 	WatchUnit(ctx context.Context, service string, changed func(health.UnitRead)) error
 }
 

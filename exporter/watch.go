@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ const (
 	patience = 5 * time.Minute
 	// rewatch is how long a watch that a host made impossible is not tried again.
 	rewatch = 5 * time.Minute
+	// headStart is how long the watch has to tell of the unit before it is read without it.
+	headStart = 5 * time.Second
 	// unitRetry is the wait after a failed unit read, before the threshold is reached.
 	unitRetry = 2 * time.Second
 )
@@ -195,20 +198,51 @@ func (s *service) answers() bool {
 	return s.samples.PingFailures == 0
 }
 
-// unitLoop reads the unit each interval, at once when a PING was lost, and soon after a failed read.
+// unitLoop reads the unit when the watch has not told of it for an interval, at once when a PING was lost or there is no watch, and
+// soon after a failed read. At the start the watch goes first: on a host with many units, asking twice is asking too much.
 func (p *Prober) unitLoop(ctx context.Context, s *service) {
+	every := min(headStart, s.current().Timings.UnitTimeout)
 	for {
-		t := s.current()
-		every := t.Timings.UnitInterval
-		if !t.Off.Systemd {
-			if r := p.readUnit(ctx, s); r.Class != health.ClassNone {
-				every = s.unitRetryAfter(every)
-			}
-		}
-		if !wait(ctx, every, s.unit) {
+		asked := kicked(ctx, every, s.unit)
+		if ctx.Err() != nil {
 			return
 		}
+		t := s.current()
+		every = t.Timings.UnitInterval
+		if t.Off.Systemd {
+			continue
+		}
+		if fresh := s.unitAge(); !asked && fresh < every {
+			every -= fresh
+			continue
+		}
+		if r := p.readUnit(ctx, s); r.Class != health.ClassNone {
+			every = s.unitRetryAfter(every)
+		}
 	}
+}
+
+// kicked pauses as wait does, and reports whether a kick ended the pause.
+func kicked(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
+	t := time.NewTimer(max(d, 0))
+	defer t.Stop()
+	select {
+	case <-kick:
+		return true
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	return false
+}
+
+// unitAge is how old the last good read of the unit is; very old when there is none.
+func (s *service) unitAge() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.samples.Unit.OK() {
+		return math.MaxInt64
+	}
+	return time.Since(s.samples.Unit.At)
 }
 
 // unitRetryAfter is the wait after a failed read: short until the threshold says that it is no accident.
@@ -228,6 +262,7 @@ func (p *Prober) watchUnit(ctx context.Context, s *service) {
 			err := p.opt.Units.WatchUnit(watchCtx, id, s.recordUnit)
 			if watchCtx.Err() == nil {
 				p.opt.Logger.Warn().Err(err).Str("service", id).Dur("again_after", rewatch).Msg("unit changes cannot be watched; the unit is read each interval")
+				s.kick(s.unit)
 			}
 			s.endWatch()
 		}

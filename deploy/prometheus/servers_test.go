@@ -119,7 +119,9 @@ func (u *units) ReadUnit(context.Context, string) health.UnitRead {
 func (u *units) WatchUnit(ctx context.Context, _ string, changed func(health.UnitRead)) error {
 	u.mu.Lock()
 	u.changed = append(u.changed, changed)
+	now := u.read()
 	u.mu.Unlock()
+	changed(now)
 	<-ctx.Done()
 	return nil
 }

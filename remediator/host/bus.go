@@ -27,6 +27,10 @@ const (
 // busRetry is the wait before a missing bus is tried again on the same connection.
 const busRetry = 10 * time.Second
 
+// maxBusCalls is how many units are asked about at a time. systemd answers one call after the other: hundreds at once would only wait
+// in its queue, beyond their deadlines.
+const maxBusCalls = 16
+
 var errBusEnded = errors.New("the bus ended as soon as it was opened")
 
 // bus is the system D-Bus of a host over one SSH connection.
@@ -37,6 +41,7 @@ type bus struct {
 	down    chan struct{} // closed when the bus connection has ended
 	born    time.Time
 	zone    atomic.Pointer[time.Location] // nil: not known yet
+	slots   chan struct{}                 // calls under way
 
 	mu       sync.Mutex // guards the fields below
 	paths    map[string]dbus.ObjectPath
@@ -118,7 +123,7 @@ func (l *link) dialBus(ctx context.Context, unit Unit) (*bus, error) {
 		return nil, err
 	}
 	b := &bus{
-		c: l.c, born: time.Now(), down: make(chan struct{}), paths: map[string]dbus.ObjectPath{},
+		c: l.c, born: time.Now(), down: make(chan struct{}), slots: make(chan struct{}, maxBusCalls), paths: map[string]dbus.ObjectPath{},
 		watchers: map[*watcher]dbus.ObjectPath{}, matched: map[dbus.ObjectPath]bool{},
 	}
 	b.conn, err = dbus.NewConn(&frames{rw: stream}, dbus.WithIncomingInterceptor(harmless),
@@ -246,6 +251,20 @@ func (b *bus) poke(path dbus.ObjectPath) {
 		}
 	}
 }
+
+// enter waits for a slot, which leave gives back. The wait counts against ctx, but not against the deadline of the call itself.
+func (b *bus) enter(ctx context.Context) error {
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	case <-b.down:
+		return errLinkDown
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (b *bus) leave() { <-b.slots }
 
 // path returns the object of a unit. LoadUnit, not GetUnit: a stopped unit may not be in memory.
 func (b *bus) path(ctx context.Context, name string) (dbus.ObjectPath, error) {

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -95,7 +96,8 @@ func (c *Client) follow(ctx context.Context, b *bus, unit Unit, report func(heal
 	defer unwatch()
 	for silent := 0; ; {
 		r, err := c.readBus(ctx, b, unit)
-		wait := c.o.ResyncInterval
+		// Spread, so that the units of a host are not all read at the same moment.
+		wait := c.o.ResyncInterval*3/4 + rand.N(c.o.ResyncInterval/4+1)
 		switch {
 		case err == nil:
 			silent = 0
@@ -135,6 +137,10 @@ func (w *watcher) wait(ctx context.Context, b *bus, d time.Duration) bool {
 
 // readBus reads the unit over the bus within CommandTimeout. With an error, the read says why there is no state.
 func (c *Client) readBus(ctx context.Context, b *bus, unit Unit) (health.UnitRead, error) {
+	if err := b.enter(ctx); err != nil {
+		return c.unread(time.Now(), c.busFailure(err)), err
+	}
+	defer b.leave()
 	start := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.o.CommandTimeout, errCommandDeadline)
 	defer cancel()
@@ -154,6 +160,10 @@ func (c *Client) readBus(ctx context.Context, b *bus, unit Unit) (health.UnitRea
 }
 
 func (c *Client) startWatch(ctx context.Context, b *bus, unit Unit, w *watcher) (func(), error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.leave()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.o.CommandTimeout, errCommandDeadline)
 	defer cancel()
 	return b.watch(ctx, unit, w)

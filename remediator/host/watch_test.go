@@ -255,8 +255,8 @@ func TestWatchResyncsWhenNothingHappens(t *testing.T) {
 		s.Unit(redisUnit.Name)
 		r := watch(t, s.Client())
 		advance(10*host.DefaultResyncInterval + time.Second)
-		if n := r.count(); n != 11 {
-			t.Errorf("%d reads in ten intervals, want 11", n)
+		if n := r.count(); n < 11 || n > 15 { // each is up to a quarter sooner, so that units take turns
+			t.Errorf("%d reads in ten intervals, want 11 to 15", n)
 		}
 	})
 }
