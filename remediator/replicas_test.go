@@ -82,6 +82,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // TestALeaderThatLosesItsLeaseInTheMiddleOfAnAct has one process stand still while its act is under way. Another takes over, settles the
 // intent, looks, and goes on. The first may neither write nor act any more.
 func TestALeaderThatLosesItsLeaseInTheMiddleOfAnAct(t *testing.T) {
+	t.Parallel()
 	dsn, _ := storetest.StartPostgres(t)
 	w := newWorld()
 	first := leadOn(t, dsn, "first", w)
