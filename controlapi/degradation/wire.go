@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -57,12 +58,13 @@ func (f *Follower) session(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	messages := make(chan event)
 	failed := make(chan error, 2) // the reader's and the pinger's
-	go func() { failed <- f.read(ctx, conn, messages) }()
-	go func() { failed <- keepAlive(ctx, conn, f.opts.Timeout) }()
+	var both sync.WaitGroup
+	both.Go(func() { failed <- f.read(ctx, conn, messages) })
+	both.Go(func() { failed <- keepAlive(ctx, conn, f.opts.Timeout) })
 	err = f.listen(ctx, messages, failed)
 	stop()
 	_ = conn.CloseNow() // ends the reader, if it still reads
-	_ = <-failed        // the other one of the two; the first has told why
+	both.Wait()
 	return err
 }
 
