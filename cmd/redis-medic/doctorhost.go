@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
@@ -21,7 +22,8 @@ func checkWatch(ctx context.Context, p patient) finding {
 		return bad("see the message", "no host is known for this service")
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- p.fleet.WatchUnit(ctx, p.service.ID, func(health.UnitRead) {}) }()
+	var watching sync.WaitGroup
+	watching.Go(func() { ended <- p.fleet.WatchUnit(ctx, p.service.ID, func(health.UnitRead) {}) })
 	tick := time.NewTicker(doctorTick)
 	defer tick.Stop()
 	for ctx.Err() == nil {

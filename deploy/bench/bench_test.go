@@ -56,7 +56,7 @@ func TestRowsAndStepsBelongTogether(t *testing.T) {
 		name, _, _ = strings.Cut(name, "/")
 		run := false
 		for _, s := range steps() {
-			run = run || s.pkg == pkg && regexp.MustCompile(s.bench).MatchString(name)
+			run = run || s.pkg == pkg && regexp.MustCompile(s.name()).MatchString(name)
 		}
 		if !run {
 			t.Errorf("%s: no step runs %s", r.what, r.from)
@@ -75,7 +75,7 @@ func TestRowsAndStepsBelongTogether(t *testing.T) {
 			}
 			text.Write(b)
 		}
-		if !strings.Contains(text.String(), "func "+strings.Trim(s.bench, "^$")+"(") {
+		if !strings.Contains(text.String(), "func "+strings.Trim(s.name(), "^$")+"(") {
 			t.Errorf("%s has no %s", s.pkg, s.bench)
 		}
 	}

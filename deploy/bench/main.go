@@ -42,7 +42,7 @@ func run(ctx context.Context, only, file string, strict bool) int {
 		if !strings.Contains(s.pkg, only) {
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "%s  %s %s\n", time.Since(began).Round(time.Second), s.pkg, strings.Trim(s.bench, "^$"))
+		fmt.Fprintf(os.Stderr, "%s  %s %s\n", time.Since(began).Round(time.Second), s.pkg, strings.Trim(s.name(), "^$"))
 		if err := measure(ctx, s, figures, skipped); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", s.pkg, err))
 		}

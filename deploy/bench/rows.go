@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // step is one run of go test: the benchmarks of a package that are measured together.
 type step struct {
@@ -9,11 +12,17 @@ type step struct {
 	time  string // -benchtime
 }
 
+// name is the pattern of the benchmark itself, without that of its parts.
+func (s step) name() string {
+	name, _, _ := strings.Cut(s.bench, "/")
+	return name
+}
+
 // steps run one after the other, so that none disturbs another. What is compared with a peer is measured in turns, within one step.
 func steps() []step {
 	return []step{
-		{"exporter", "^BenchmarkAgainstRedisExporter$", "200x"},
-		{"exporter", "^BenchmarkFleet$", "1x"},
+		{"exporter", "^BenchmarkAgainstRedisExporter$/gzip", "200x"},
+		{"exporter", "^BenchmarkFleet$/^1000-services$", "1x"},
 		{"cmd/redis-medic", "^BenchmarkIdle$", "1x"},
 		{"controlapi", "^BenchmarkStatus$", "100000x"},
 		{"controlapi", "^BenchmarkStreams$", "5x"},
