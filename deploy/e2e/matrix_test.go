@@ -184,10 +184,11 @@ func anew(mend func(context.Context) error) func(context.Context) error {
 	}
 }
 
-// flooded cuts our session and keeps sshd from greeting a new one.
+// flooded keeps sshd from greeting anybody and then cuts our session: it is not made again.
 func flooded(ctx context.Context) error {
-	if _, err := host.Exec(ctx, "pkill -KILL -u "+host.User+" || :"); err != nil {
+	if err := host.FloodSSH(ctx); err != nil {
 		return err
 	}
-	return host.FloodSSH(ctx)
+	_, err := host.Exec(ctx, "pkill -KILL -u "+host.User+" || :")
+	return err
 }
