@@ -14,6 +14,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/rs/zerolog"
+
+	"github.com/redis-medic/redis-medic/exporter/metric"
 )
 
 func TestOpenMetricsKeepsTheNames(t *testing.T) {
@@ -58,6 +60,37 @@ func TestProtobufCarriesStartTimes(t *testing.T) {
 	}
 	if seen != 2 {
 		t.Errorf("%d of the families seen", seen)
+	}
+}
+
+// TestOwnDurationsAreNativeAndClassic reads the page as a Prometheus with native histograms does, and as one without.
+func TestOwnDurationsAreNativeAndClassic(t *testing.T) {
+	t.Parallel()
+	_, base := runExporter(t, Options{Targets: []Target{goldenTarget(fakeServer(t, "redis-7.0"), Collect{})}})
+	get(t, base+"/metrics")
+	res, err := http.Get(base + "/metrics") //nolint:noctx // ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if got := res.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/plain; version=0.0.4") {
+		t.Errorf("who asks for nothing gets %q", got)
+	}
+	_, body := get(t, base+"/metrics", "Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	d := expfmt.NewDecoder(strings.NewReader(body), expfmt.NewFormat(expfmt.TypeProtoDelim))
+	for {
+		var mf dto.MetricFamily
+		if err := d.Decode(&mf); err != nil {
+			t.Fatalf("the family is not there: %v", err)
+		}
+		if mf.GetName() != metric.ScrapeDuration {
+			continue
+		}
+		h := mf.GetMetric()[0].GetHistogram()
+		if len(h.GetBucket()) == 0 || h.Schema == nil || len(h.GetPositiveSpan()) == 0 || h.GetCreatedTimestamp().GetSeconds() == 0 {
+			t.Errorf("%+v", h)
+		}
+		return
 	}
 }
 
