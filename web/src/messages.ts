@@ -162,3 +162,10 @@ export const evidence = {
   empty: (titles: string[]) => `Nothing was there of: ${titles.join(', ')}.`,
   link: 'evidence',
 }
+
+export const noService = {
+  title: 'There is no such service',
+  unknown: (id: string) => `This server has no service with the id ${id}.`,
+  removed: 'This service is not in the configuration of the server any more. What is shown is what was last known of it.',
+  back: 'Go to the services',
+}

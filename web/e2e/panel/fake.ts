@@ -50,7 +50,8 @@ export class FakeBackend {
       const lines = this.logs.filter((l) => Date.parse(l.timestamp ?? '') >= since).slice(-Number(asked.get('lines')))
       ws.send(JSON.stringify({ type: 'log', service: 'redis', lines, error: null, snapshot: true }))
     })
-    await page.routeWebSocket('**/ws/services/*/status*', (ws) => {
+    await page.routeWebSocket('**/ws/services/nosuch/*', (ws) => void ws.close({ code: 1006 }))
+    await page.routeWebSocket('**/ws/services/redis/status*', (ws) => {
       if (this.mode !== 'up' || !this.sockets || !this.session) return void ws.close()
       this.open.push(ws)
       ws.onClose(() => (this.open = this.open.filter((o) => o !== ws)))

@@ -97,6 +97,18 @@ test('a part that the server does not have is said to be missing, with its own w
   await expect(page.getByRole('table')).toBeHidden()
 })
 
+test('a service that there is not is said to be none', async ({ page, backend }) => {
+  await page.goto('/services/nosuch')
+  await expect(page.getByRole('heading', { level: 1, name: 'There is no such service' })).toBeVisible()
+  await expect(page.getByText('This server has no service with the id nosuch.')).toBeVisible()
+  await page.getByRole('link', { name: 'Go to the services' }).click()
+  await expect(page.getByText('Live', { exact: true })).toBeVisible()
+  const gone = { status: 404, body: { detail: 'There is no service redis' } }
+  for (const part of ['status', 'health', 'auto-recovery']) backend.answers.set(`GET /api/services/redis/${part}`, gone)
+  await backend.closeSockets()
+  await expect(page.getByText(/^This service is not in the configuration of the server any more/)).toBeVisible({ timeout: 15_000 })
+})
+
 test('one service needs no choice, several are listed worst first', async ({ page, backend }) => {
   await page.goto('/')
   await expect(page).toHaveURL(/\/services\/redis$/)

@@ -173,6 +173,7 @@ export const SCENES: Scene[] = [
     path: '/services/redis/audit',
     backend: (b) => b.answers.set('GET /api/audit', { status: 404, body: { detail: 'Not found' } }),
   },
+  { name: 'no-service', path: '/services/nosuch', reach: async (page) => page.getByText(/^This server has no service/).waitFor() },
   { name: 'nowhere', path: '/nowhere' },
 ]
 
@@ -181,6 +182,6 @@ export async function enter(page: Page, backend: FakeBackend, scene: Scene): Pro
   scene.backend?.(backend)
   await page.goto(scene.path)
   await page.getByRole('heading', { level: 1 }).filter({ hasNotText: 'Connecting' }).waitFor()
-  if (scene.path.startsWith('/services/')) await page.getByText('Live', { exact: true }).waitFor()
+  if (scene.path.startsWith('/services/redis')) await page.getByText('Live', { exact: true }).waitFor()
   await scene.reach?.(page, backend)
 }
