@@ -190,6 +190,9 @@ func (r *Remediator) outcome(ctx context.Context, u *unit, d ladder.Decision, re
 	if c := &u.incident.Climbed; len(c.Attempts) > 0 {
 		c.Attempts[len(c.Attempts)-1].Result = result
 	}
+	if n := len(u.mem.Starts); n > 0 && res.denied() && starting(d.Acts) {
+		u.mem.Starts = u.mem.Starts[: n-1 : n-1] // systemd never heard of it
+	}
 	id := u.incident.ID
 	u.mu.Unlock()
 	r.metrics.rungs.WithLabelValues(u.id, string(d.Rung), result).Observe(took.Seconds())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/redis-medic/redis-medic/exporter/health"
+	"github.com/redis-medic/redis-medic/remediator/host"
 )
 
 // see changes the world and tells the remediator as the prober does.
@@ -270,6 +271,25 @@ func TestAStormSurvivesARestart(t *testing.T) {
 		b.after(30 * time.Second)
 		if h := b.state().Holds; len(h) != 0 {
 			t.Errorf("holds: %+v", h)
+		}
+	})
+}
+
+// A start that the host refuses never reached systemd, so it counts towards no limit.
+func TestARefusedStartIsNoStart(t *testing.T) {
+	run(t, nil, func(b *bench) {
+		b.w.set(func(w *world) {
+			w.down("inactive", "success")
+			w.on[host.VerbStart] = commandFailed(health.ClassDenied)
+		})
+		b.fire("redis")
+		b.after(2 * time.Second)
+		want(t, "commands", b.w.did(), []string{"start"})
+		u, _ := b.r.unit("redis")
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if len(u.mem.Starts) != 0 {
+			t.Errorf("counted: %v", u.mem.Starts)
 		}
 	})
 }
