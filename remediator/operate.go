@@ -154,7 +154,7 @@ func (r *Remediator) operate(u *unit, req Request, began time.Time, generation u
 	ctx, cancel := context.WithTimeoutCause(r.actions, timeout, fmt.Errorf("%s took more than %s", req.Operation, timeout))
 	defer cancel()
 	res := Result{Operation: req.Operation, ExitCode: -1, PreviousUptime: -1, ConnectionsTerminated: -1}
-	before, err := r.look(ctx, u)
+	before, err := r.look(host.Insist(ctx), u)
 	if err == nil {
 		err = unavailable(before.Unit)
 	}

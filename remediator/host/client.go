@@ -293,9 +293,16 @@ func (c *Client) setStatusLocked(reachable bool, class health.ErrorClass, public
 	c.status.Reachable, c.status.Class, c.status.Public = reachable, class, public
 }
 
+type insistence struct{}
+
+// Insist marks what a person waits for: without a connection the next dial is made now, for a read too. Else a read fails at once
+// with the outcome of the last dial, which may have been mended since.
+func Insist(ctx context.Context) context.Context { return context.WithValue(ctx, insistence{}, true) }
+
 // acquire returns the live connection. Without one it waits for the dial under way; between two dials it fails at once with
-// the outcome of the last, unless force is set: then it has the next one made now.
+// the outcome of the last, unless force is set or somebody insists: then it has the next one made now.
 func (c *Client) acquire(ctx context.Context, force bool) (*link, *Error) {
+	force = force || ctx.Value(insistence{}) != nil
 	wanted := -1 // the number of finished dials that answers our kick
 	for {
 		c.mu.Lock()

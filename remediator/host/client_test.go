@@ -131,6 +131,11 @@ func TestBetweenTwoDialsReadsFailAtOnceAndActsDial(t *testing.T) {
 		if s.Dials() != 2 {
 			t.Errorf("%d dials, want 2: forced dials keep a distance", s.Dials())
 		}
+		advance(time.Second)
+		run(host.Insist(t.Context()), t, c, host.VerbIsActive)
+		if s.Dials() != 3 {
+			t.Errorf("%d dials, want 3: a read that a person waits for forces one", s.Dials())
+		}
 		s.Heal()
 		advance(time.Second)
 		if _, e, _ := run(t.Context(), t, c, host.VerbStart); e != nil {
