@@ -113,6 +113,11 @@ func forget(ctx context.Context, t *testing.T) {
 		})
 		reset()
 	}
+	until(ctx, t, "the host can be asked again", func() (bool, string) {
+		code, s, err := st.Call(ctx, "admin", "GET", "/api/services/redis/status", nil)
+		vm, _ := s["vm_info"].(map[string]any)
+		return err == nil && code == 200 && vm["ssh_accessible"] == true, fmt.Sprint(s, err)
+	})
 }
 
 // episodes numbers the alerts, so that each test's is another one.

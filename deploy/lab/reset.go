@@ -46,7 +46,8 @@ func (h *Host) Reset(ctx context.Context) error {
 	return nil
 }
 
-// resetScript kills before it asks: a Redis that is frozen, busy or cannot save would hold up an orderly stop for ever.
+// resetScript kills before it asks: a Redis that is frozen, busy or cannot save would hold up an orderly stop for ever. Its jobs
+// cannot be cancelled by those of a redis-medic that has not noticed yet that all is well.
 func (h *Host) resetScript() string {
 	all := quote(h.Unit) + " " + h.instanceUnits()
 	return `
@@ -62,7 +63,7 @@ for unit in ` + all + `; do
 done
 systemctl daemon-reload
 systemctl kill --signal=SIGKILL ` + all + ` 2>/dev/null || :
-systemctl stop ` + all + `
+systemctl --job-mode=replace-irreversibly stop ` + all + `
 systemctl reset-failed
 rm -rf ` + configsDir + ` /etc/redis /etc/ssh /etc/sudoers.d /home/` + labUser + `/.ssh
 cp -a ` + savedDir + `/redis ` + savedDir + `/ssh ` + savedDir + `/sudoers.d /etc/
@@ -70,7 +71,7 @@ cp -a ` + savedDir + `/home-ssh /home/` + labUser + `/.ssh
 find /var/lib/redis -mindepth 1 -delete
 find /var/log/redis -type f -exec truncate -s 0 {} +
 journalctl --quiet --rotate --vacuum-time=1us
-systemctl start ` + all + `
+systemctl --job-mode=replace-irreversibly start ` + all + `
 systemctl restart ssh.service
 `
 }
