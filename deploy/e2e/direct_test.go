@@ -113,6 +113,12 @@ func forget(ctx context.Context, t *testing.T) {
 		})
 		reset()
 	}
+	inReach(ctx, t)
+}
+
+// inReach waits until redis-medic has a connection to the host.
+func inReach(ctx context.Context, t *testing.T) {
+	t.Helper()
 	until(ctx, t, "the host can be asked again", func() (bool, string) {
 		code, s, err := st.Call(ctx, "admin", "GET", "/api/services/redis/status", nil)
 		vm, _ := s["vm_info"].(map[string]any)

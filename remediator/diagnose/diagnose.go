@@ -119,6 +119,9 @@ func Classify(e Evidence) Finding {
 func ended(u health.Unit) string {
 	switch {
 	case u.ExecMainCode == 1 && u.ExecMainStatus != 0:
+		if why := setupFailures[u.ExecMainStatus]; why != "" {
+			return fmt.Sprintf(" (exit code %d: systemd could not %s)", u.ExecMainStatus, why)
+		}
 		return fmt.Sprintf(" (the process ended with exit code %d)", u.ExecMainStatus)
 	case u.ExecMainCode == 2 && u.ExecMainStatus == 9:
 		return " (the process was ended by signal 9, as the kernel does for want of memory, or a person)"
@@ -195,4 +198,14 @@ func lastMatch(expr *regexp.Regexp, lines []string) string {
 		}
 	}
 	return ""
+}
+
+// setupFailures are the exit codes with which systemd itself ends a process before the program runs (systemd.exec(5), "Process Exit
+// Codes"): those that a unit of Redis is likely to meet.
+var setupFailures = map[int]string{
+	200: "change to the working directory", 202: "pass its file descriptors on", 203: "execute the program: is it installed, and may it be executed?",
+	204: "get memory", 205: "set the limits of the unit", 206: "set the OOM score", 209: "open the standard output", 214: "set the scheduling",
+	216: "change to the group: does it exist?", 217: "change to the user: does it exist?", 218: "set the capabilities", 219: "set up the control group",
+	226: "set up the unit's sandbox: a folder or the program that it names is missing", 227: "set NoNewPrivileges", 228: "set the system call filter",
+	233: "make the run-time folder", 238: "make the state folder", 240: "make the log folder",
 }

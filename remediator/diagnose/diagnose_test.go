@@ -45,6 +45,7 @@ func TestClassify(t *testing.T) {
 			"Reading the configuration file, at line 504", ">>> 'dir /var/lib/redis'", "Permission denied"}}, Permission, true, "/var/lib/redis"},
 		{"killed, and nobody says why", Evidence{Unit: with(func(u *health.Unit) { u.ExecMainCode, u.ExecMainStatus = 2, 9 })}, Unknown, false, "signal 9"},
 		{"crashed, and nobody says why", Evidence{Unit: with(func(u *health.Unit) { u.ExecMainCode, u.ExecMainStatus = 3, 11 })}, Unknown, false, "signal 11"},
+		{"ended before the program ran", Evidence{Unit: with(func(u *health.Unit) { u.ExecMainCode, u.ExecMainStatus = 1, 217 })}, Unknown, false, "exit code 217: systemd could not change to the user"},
 		{"ended, and nobody says why", Evidence{Unit: with(func(u *health.Unit) { u.ExecMainCode, u.ExecMainStatus = 1, 3 })}, Unknown, false, "exit code 3"},
 		{"permission", Evidence{Unit: loaded, RedisLog: []string{"Can't open the append-only file appendonly.aof: Permission denied"}}, Permission, true, "open"},
 		{"OOM by the log", Evidence{Unit: loaded, Journal: []string{"redis-server.service: A process of this unit has been killed by the OOM killer: oom-kill"}}, OOMKilled, false, "memory"},

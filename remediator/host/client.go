@@ -262,7 +262,6 @@ func (c *Client) lost(l *link, again bool) {
 			public, cause = "the host stopped answering", errKeepAlive
 		}
 		c.last = c.fail(health.ClassUnreachable, public, cause)
-		c.lastDial = time.Now()
 		c.setStatusLocked(false, c.last.Class, c.last.Public)
 	})
 }

@@ -33,7 +33,11 @@ func climb(in Input, set Settings) Decision {
 		d.Skipped = skipped
 		return *d
 	}
-	d := critical("no_rung_left", "no rung of the ladder can help any more", "look at the evidence and repair it by hand")
+	text := "no rung of the ladder can help any more"
+	if in.Finding != nil && len(in.Attempts) > 0 {
+		text += "; the last attempt: " + in.Finding.Text
+	}
+	d := critical("no_rung_left", text, "look at the evidence and repair it by hand")
 	d.Skipped = skipped
 	return *d
 }
