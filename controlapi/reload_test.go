@@ -64,12 +64,7 @@ func TestAReloadKeepsWhatPeopleHaveInHand(t *testing.T) {
 	if got := r.do("POST", "/api/services/redis/stop", `{"confirmation_token":"`+confirm+`"}`, asAdmin).code; got != 200 {
 		t.Errorf("the confirmation: %d", got)
 	}
-	r.Hub().Publish(remediator.Event{Type: remediator.EventService, Service: "redis", Event: "start"})
-	for {
-		if m := next(t, conn); m["type"] == "service_event" {
-			break
-		}
-	}
+	r.isFollowed(t, conn)
 }
 
 func TestAReloadTakesEverythingOver(t *testing.T) {

@@ -286,12 +286,7 @@ func TestANewCertificateIsTakenWithoutARestart(t *testing.T) {
 	if got := serial(); got != 2 {
 		t.Errorf("serial %d after the change of the files", got)
 	}
-	r.Hub().Publish(remediator.Event{Type: remediator.EventService, Service: "redis", Event: "start"})
-	for {
-		if m := next(t, stream); m["type"] == "service_event" {
-			break
-		}
-	}
+	r.isFollowed(t, stream)
 }
 
 func TestTLS(t *testing.T) {

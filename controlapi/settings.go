@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -135,21 +136,8 @@ func (a *API) Reload(ctx context.Context, next Options) error {
 func (o *Options) keep(before Options) {
 	o.Listen, o.WebConfigFile, o.Panel, o.Sessions = before.Listen, before.WebConfigFile, before.Panel, before.Sessions
 	o.Logger, o.ShutdownGrace, o.WatchEvery, o.FollowEvery = before.Logger, before.ShutdownGrace, before.WatchEvery, before.FollowEvery
-	if o.Prober == nil {
-		o.Prober = before.Prober
-	}
-	if o.Remediator == nil {
-		o.Remediator = before.Remediator
-	}
-	if o.Auditor == nil {
-		o.Auditor = before.Auditor
-	}
-	if o.Audits == nil {
-		o.Audits = before.Audits
-	}
-	if o.Logs == nil {
-		o.Logs = before.Logs
-	}
+	o.Prober, o.Remediator, o.Auditor = cmp.Or(o.Prober, before.Prober), cmp.Or(o.Remediator, before.Remediator), cmp.Or(o.Auditor, before.Auditor)
+	o.Audits, o.Logs = cmp.Or(o.Audits, before.Audits), cmp.Or(o.Logs, before.Logs)
 	if o.Reload == nil {
 		o.Reload = before.Reload
 	}

@@ -499,3 +499,12 @@ func TestReloadOfTheConfiguration(t *testing.T) {
 		t.Errorf("%d", a.code)
 	}
 }
+
+// isFollowed publishes an event and waits until it arrives on an open stream.
+func (r *rig) isFollowed(t *testing.T, stream *websocket.Conn) {
+	t.Helper()
+	r.Hub().Publish(remediator.Event{Type: remediator.EventService, Service: "redis", Event: "start"})
+	for next(t, stream)["type"] != "service_event" {
+		continue
+	}
+}

@@ -89,10 +89,6 @@ func (e *Exporter) Addr() net.Addr { return e.listener.Addr() }
 // Prober is what watches the services.
 func (e *Exporter) Prober() *Prober { return e.prober }
 
-// SetTargets puts another list of services into effect, also while Run runs, without a gap for those that stay; see
-// Prober.SetTargets.
-func (e *Exporter) SetTargets(targets []Target) error { return e.prober.SetTargets(targets) }
-
 // Run watches and serves until ctx ends and returns when all its goroutines have ended.
 func (e *Exporter) Run(ctx context.Context) error {
 	handler, err := e.handler()

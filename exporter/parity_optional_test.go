@@ -50,14 +50,7 @@ func TestEveryOptionalFamilyOfRedisExporter(t *testing.T) {
 		_, linked := s.value("redis_connected_slave_lag_seconds", "slave_state", "online")
 		return linked && len(s["redis_survey_success"].GetMetric()) == 2
 	})
-	theirs := map[string]shape{}
-	for _, f := range readList(t, "redis_exporter-optional.txt") {
-		theirs[f[0]] = shape{f[1], strings.TrimPrefix(f[2], "-")}
-	}
-	if len(theirs) < 60 {
-		t.Fatalf("the list has only %d families", len(theirs))
-	}
-	compareShapes(t, theirs, shapes(scrapePage(t, base+"/metrics")))
+	compareShapes(t, listed(t, "redis_exporter-optional.txt", 60), shapes(scrapePage(t, base+"/metrics")))
 }
 
 // TestSideBySideWithAllFlags does the same with the redis_exporter of this machine, on one server.

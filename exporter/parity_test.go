@@ -117,14 +117,20 @@ func TestEveryFamilyOfRedisExporter(t *testing.T) {
 	r := busyRedis(t)
 	_, base := runExporter(t, Options{Targets: []Target{target(r)}, Units: &fakeUnits{read: running()}})
 	scrapePage(t, base+"/probe?target=redis")
-	theirs := map[string]shape{}
-	for _, f := range readList(t, "redis_exporter-families.txt") {
-		theirs[f[0]] = shape{f[1], strings.TrimPrefix(f[2], "-")}
+	compareShapes(t, listed(t, "redis_exporter-families.txt", 160), shapes(scrapePage(t, base+"/metrics")))
+}
+
+// listed reads a list of families, which has that many at least.
+func listed(t *testing.T, file string, least int) map[string]shape {
+	t.Helper()
+	out := map[string]shape{}
+	for _, f := range readList(t, file) {
+		out[f[0]] = shape{f[1], strings.TrimPrefix(f[2], "-")}
 	}
-	if len(theirs) < 160 {
-		t.Fatalf("the list has only %d families", len(theirs))
+	if len(out) < least {
+		t.Fatalf("%s has only %d families", file, len(out))
 	}
-	compareShapes(t, theirs, shapes(scrapePage(t, base+"/metrics")))
+	return out
 }
 
 func TestSideBySideWithRedisExporter(t *testing.T) {

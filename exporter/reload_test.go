@@ -40,7 +40,7 @@ func TestReloadLeavesNoGap(t *testing.T) {
 		if i%2 == 0 {
 			targets = append(targets, comes)
 		}
-		if err := e.SetTargets(targets); err != nil {
+		if err := e.Prober().SetTargets(targets); err != nil {
 			t.Fatal(err)
 		}
 		want := i%2 == 0
@@ -84,7 +84,7 @@ func TestReloadKeepsWhatStays(t *testing.T) {
 	connected() // the second connection, for the scrape
 	first := connected()
 	for i := range 10 {
-		if err := e.SetTargets([]Target{made(1<<40 + int64(i))}); err != nil {
+		if err := e.Prober().SetTargets([]Target{made(1<<40 + int64(i))}); err != nil {
 			t.Fatal(err)
 		}
 		if n := connected(); n != first {
@@ -94,7 +94,7 @@ func TestReloadKeepsWhatStays(t *testing.T) {
 	if v, _ := e.Prober().View("redis"); v.LastKnownInfo == nil || v.LastPong.Before(before.LastPong) {
 		t.Errorf("what was known is gone: %+v", v)
 	}
-	if err := e.SetTargets([]Target{made(1)}); err != nil {
+	if err := e.Prober().SetTargets([]Target{made(1)}); err != nil {
 		t.Fatal(err)
 	}
 	scrapePage(t, base+"/metrics").want(t, 1, "redis_health_threshold", "signal", "memory_bytes", "severity", "warning")
@@ -128,7 +128,7 @@ func TestRemovedServiceIsSilent(t *testing.T) {
 	for i := range 20 { // changes all the time
 		units.set([]health.UnitRead{running(), unitIn("failed", "failed")}[i%2], true)
 	}
-	if err := e.SetTargets([]Target{target(r)}); err != nil {
+	if err := e.Prober().SetTargets([]Target{target(r)}); err != nil {
 		t.Fatal(err)
 	}
 	gone.Store(true)
@@ -208,7 +208,7 @@ func TestPasswordChangesWithReload(t *testing.T) {
 	if _, err := c.Do(ctx, []string{"CONFIG", "SET", "requirepass", "new"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.SetTargets([]Target{with("wrong")}); err != nil { // drops the connection that was let in before
+	if err := e.Prober().SetTargets([]Target{with("wrong")}); err != nil { // drops the connection that was let in before
 		t.Fatal(err)
 	}
 	s := scrapePage(t, base+"/metrics")
@@ -216,7 +216,7 @@ func TestPasswordChangesWithReload(t *testing.T) {
 	s.want(t, 1, "redis_up")
 	s.want(t, 1, "redis_exporter_last_scrape_error", "err", "noauth")
 	s.want(t, 0, "redis_collector_success", "collector", "info")
-	if err := e.SetTargets([]Target{with("new")}); err != nil {
+	if err := e.Prober().SetTargets([]Target{with("new")}); err != nil {
 		t.Fatal(err)
 	}
 	scrapePage(t, base+"/metrics").want(t, 1, "redis_ping_reply", "reply", "pong")

@@ -64,12 +64,12 @@ type records interface {
 
 // openRecords opens the durable records beside a program that may be running.
 func openRecords(ctx context.Context, file string) (*config.Config, records, error) {
-	cfg, secrets, err := loadConfig(file)
+	cfg, p, err := loadConfig(file)
 	if err != nil {
 		return nil, nil, err
 	}
-	if secrets.PostgresDSN.Set() {
-		db, err := store.OpenPostgres(ctx, store.PostgresOptions{DSN: secrets.PostgresDSN.Text(), Logger: zerolog.Nop()})
+	if dsn := p.Postgres.DSN; dsn.Set() {
+		db, err := store.OpenPostgres(ctx, store.PostgresOptions{DSN: dsn.Text(), Logger: zerolog.Nop()})
 		return cfg, db, err
 	}
 	db, err := store.OpenReadOnly(ctx, store.Options{Dir: cfg.Storage.Path, Logger: zerolog.Nop()})

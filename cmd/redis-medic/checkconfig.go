@@ -37,7 +37,7 @@ func checkConfig(_ context.Context, c console, args []string) error {
 }
 
 // loadConfig loads a configuration with its secrets and refuses what the components would refuse, without starting any.
-func loadConfig(file string) (*config.Config, *config.Secrets, error) {
+func loadConfig(file string) (*config.Config, *plan, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
 		return nil, nil, err
@@ -46,23 +46,23 @@ func loadConfig(file string) (*config.Config, *config.Secrets, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := tryOut(cfg, secrets); err != nil {
+	p, err := planOf(cfg, secrets)
+	if err := tryOut(cfg, p, err); err != nil {
 		return nil, nil, err
 	}
-	return cfg, secrets, nil
+	return cfg, p, nil
 }
 
 // tryOut makes everything that can be made without a listener, a connection or a write, and reports all refusals at once: keys
-// that cannot be read, certificates, web configurations, permissions.
-func tryOut(cfg *config.Config, secrets *config.Secrets) error {
+// that cannot be read, certificates, web configurations, permissions, and what was wrong with the plan.
+func tryOut(cfg *config.Config, p *plan, planFault error) error {
 	var refused config.Problems
 	refuse := func(path string, err error) {
 		if err != nil {
 			refused = append(refused, config.Problem{File: cfg.File, Path: path, Text: err.Error()})
 		}
 	}
-	p, err := planOf(cfg, secrets)
-	refuse("", err)
+	refuse("", planFault)
 	for _, name := range slices.Sorted(maps.Keys(p.Hosts)) {
 		c, err := host.NewClient(p.Hosts[name])
 		refuse("ssh.hosts."+name, err)
@@ -73,7 +73,7 @@ func tryOut(cfg *config.Config, secrets *config.Secrets) error {
 	refuse("exporter.web_config_file", web.Validate(cfg.Exporter.WebConfigFile))
 	refuse("remediator.web_config_file", web.Validate(cfg.Remediator.WebConfigFile))
 	refuse("controlapi.web_config_file", web.Validate(cfg.ControlAPI.WebConfigFile))
-	_, err = authn.New(authn.Options{Users: p.API.Users, ServiceAccounts: p.API.ServiceAccounts, JWT: p.API.JWT, Sessions: noSessions{}})
+	_, err := authn.New(authn.Options{Users: p.API.Users, ServiceAccounts: p.API.ServiceAccounts, JWT: p.API.JWT, Sessions: noSessions{}})
 	refuse("controlapi", err)
 	if len(refused) > 0 {
 		return refused

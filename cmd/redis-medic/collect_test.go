@@ -42,18 +42,7 @@ services:
       search_indexes: "^idx"
 `, 1)
 	})
-	c, err := config.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets, err := config.LoadSecrets(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := planOf(c, secrets)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := planIn(t, file, func(*config.Config) {})
 	survey := exporter.Survey{Interval: time.Minute, Timeout: 30 * time.Second, MaxKeys: 1000}
 	want := []exporter.Collect{
 		{AllConfig: true, NoLatency: true, Survey: survey},

@@ -64,13 +64,9 @@ func doctor(ctx context.Context, c console, args []string) (err error) {
 	if *output != "text" && *output != "json" {
 		return fmt.Errorf("doctor: -o is text or json, not %q", *output)
 	}
-	cfg, secrets, err := loadConfig(*file)
+	cfg, p, err := loadConfig(*file)
 	if err != nil {
 		return faults(*file, err)
-	}
-	p, err := planOf(cfg, secrets)
-	if err != nil {
-		return err
 	}
 	members, _, err := p.members(nil, nil, hostParts{log: zerolog.Nop()})
 	if err != nil {

@@ -76,28 +76,6 @@ func TestAReloadLeavesNoGap(t *testing.T) {
 
 // TestWhatAReloadTakesOverWhileTheProgramRuns names one key of every kind. What is not in the plan's living part means new parts.
 func TestWhatAReloadTakesOverWhileTheProgramRuns(t *testing.T) {
-	plans := func(change func(*config.Config)) (*plan, *plan) {
-		t.Helper()
-		file := writeConfig(t, nil)
-		var out []*plan
-		for _, change := range []func(*config.Config){func(*config.Config) {}, change} {
-			c, err := config.Load(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			change(c)
-			secrets, err := config.LoadSecrets(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := planOf(c, secrets)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, p)
-		}
-		return out[0], out[1]
-	}
 	for name, c := range map[string]struct {
 		change func(*config.Config)
 		fits   bool
@@ -114,9 +92,29 @@ func TestWhatAReloadTakesOverWhileTheProgramRuns(t *testing.T) {
 		"Alertmanager":     {func(c *config.Config) { c.Remediator.Alertmanager.URL = "http://127.0.0.1:1" }, false},
 		"the storm guard":  {func(c *config.Config) { c.Remediator.StormGuard.Min = 99 }, false},
 	} {
-		before, after := plans(c.change)
+		file := writeConfig(t, nil)
+		before, after := planIn(t, file, func(*config.Config) {}), planIn(t, file, c.change)
 		if got := newLive(before, zerolog.Nop()).fits(after); got != c.fits {
 			t.Errorf("%s: taken over while running: %v, want %v", name, got, c.fits)
 		}
 	}
+}
+
+// planIn is what a file means, after a change.
+func planIn(t *testing.T, file string, change func(*config.Config)) *plan {
+	t.Helper()
+	c, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(c)
+	secrets, err := config.LoadSecrets(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := planOf(c, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

@@ -114,12 +114,7 @@ type server struct {
 }
 
 func (s *server) load() (settings, error) {
-	cfg, secrets, err := loadConfig(s.file)
-	if err != nil {
-		s.metrics.reloaded.Set(0)
-		return settings{}, err
-	}
-	todo, err := planOf(cfg, secrets)
+	cfg, todo, err := loadConfig(s.file)
 	if err != nil {
 		s.metrics.reloaded.Set(0)
 		return settings{}, err

@@ -9,16 +9,12 @@ import (
 
 // Fault is one way to break a host, by name.
 type Fault struct {
-	Name  string
-	Args  string // what Do takes, for help; empty: nothing
-	Help  string
-	Do    func(ctx context.Context, r *Redis, args []string) error // breaks it
-	Undo  func(ctx context.Context, r *Redis) error                // nil: nothing to undo, or only Reset undoes it
-	whole bool                                                     // concerns the host, not one server
+	Name string
+	Args string // what Do takes, for help; empty: nothing
+	Help string
+	Do   func(ctx context.Context, r *Redis, args []string) error // breaks it
+	Undo func(ctx context.Context, r *Redis) error                // nil: nothing to undo, or only Reset undoes it
 }
-
-// Whole reports whether the fault concerns the whole host, whichever server it is given.
-func (f Fault) Whole() bool { return f.whole }
 
 // Host returns the host of a server.
 func (r *Redis) Host() *Host { return r.host }
@@ -69,22 +65,22 @@ func Faults() []Fault {
 		{Name: "memory-full", Help: "maxmemory is reached: writes are refused", Do: plain((*Redis).MemoryFull), Undo: undo((*Redis).MemoryFree)},
 		{Name: "password", Help: "Redis has another password", Do: plain((*Redis).ChangePassword), Undo: undo((*Redis).RestorePassword)},
 		{Name: "drop-in", Args: "TEXT", Help: "override settings of the unit", Do: dropIn},
-		{Name: "ssh-down", Help: "sshd stopped, sessions cut", Do: plainHost((*Host).SSHDown), Undo: undoHost((*Host).SSHUp), whole: true},
-		{Name: "ssh-freeze", Help: "sshd accepts and says nothing", Do: plainHost((*Host).FreezeSSH), Undo: undoHost((*Host).SSHUp), whole: true},
-		{Name: "partition", Args: "[PORT…]", Help: "drop the traffic of ports, or all", Do: partition, Undo: undoHost((*Host).Heal), whole: true},
-		{Name: "reject", Args: "PORT…", Help: "answer ports with a reset", Do: reject, Undo: undoHost((*Host).Heal), whole: true},
-		{Name: "link-down", Help: "the host's network interface is down", Do: plainHost((*Host).LinkDown), Undo: undoHost((*Host).LinkUp), whole: true},
-		{Name: "sudo-removed", Help: "no sudo rights", Do: plainHost((*Host).RemoveSudo), Undo: undoHost((*Host).RestoreSudo), whole: true},
-		{Name: "key-revoked", Help: "our key is no longer accepted", Do: plainHost((*Host).RevokeKey), Undo: undoHost((*Host).RestoreKey), whole: true},
-		{Name: "host-key", Help: "the host shows another key", Do: plainHost((*Host).ChangeHostKey), Undo: undoHost((*Host).RestoreHostKey), whole: true},
-		{Name: "loss", Args: "[PERCENT]", Help: "packets are lost", Do: loss, Undo: undoHost((*Host).Heal), whole: true},
-		{Name: "account-locked", Help: "nobody but root may sign in", Do: plainHost((*Host).LockAccount), Undo: undoHost((*Host).UnlockAccount), whole: true},
-		{Name: "logs-hidden", Help: "our account may not read the logs", Do: plainHost((*Host).HideLogs), Undo: undoHost((*Host).ShowLogs), whole: true},
-		{Name: "journal-freeze", Help: "SIGSTOP of the journal's daemon", Do: plainHost((*Host).FreezeJournal), Undo: undoHost((*Host).ThawJournal), whole: true},
-		{Name: "ssh-flood", Help: "sshd has more connections than it takes", Do: plainHost((*Host).FloodSSH), Undo: undoHost((*Host).UnfloodSSH), whole: true},
-		{Name: "reboot", Help: "the host boots anew", Do: plainHost((*Host).Reboot), whole: true},
-		{Name: "bus-down", Help: "the system D-Bus is stopped", Do: plainHost((*Host).BusDown), Undo: undoHost((*Host).BusUp), whole: true},
-		{Name: "systemd-freeze", Help: "SIGSTOP of process 1", Do: plainHost((*Host).FreezeSystemd), Undo: undoHost((*Host).ThawSystemd), whole: true},
+		{Name: "ssh-down", Help: "sshd stopped, sessions cut", Do: plainHost((*Host).SSHDown), Undo: undoHost((*Host).SSHUp)},
+		{Name: "ssh-freeze", Help: "sshd accepts and says nothing", Do: plainHost((*Host).FreezeSSH), Undo: undoHost((*Host).SSHUp)},
+		{Name: "partition", Args: "[PORT…]", Help: "drop the traffic of ports, or all", Do: partition, Undo: undoHost((*Host).Heal)},
+		{Name: "reject", Args: "PORT…", Help: "answer ports with a reset", Do: reject, Undo: undoHost((*Host).Heal)},
+		{Name: "link-down", Help: "the host's network interface is down", Do: plainHost((*Host).LinkDown), Undo: undoHost((*Host).LinkUp)},
+		{Name: "sudo-removed", Help: "no sudo rights", Do: plainHost((*Host).RemoveSudo), Undo: undoHost((*Host).RestoreSudo)},
+		{Name: "key-revoked", Help: "our key is no longer accepted", Do: plainHost((*Host).RevokeKey), Undo: undoHost((*Host).RestoreKey)},
+		{Name: "host-key", Help: "the host shows another key", Do: plainHost((*Host).ChangeHostKey), Undo: undoHost((*Host).RestoreHostKey)},
+		{Name: "loss", Args: "[PERCENT]", Help: "packets are lost", Do: loss, Undo: undoHost((*Host).Heal)},
+		{Name: "account-locked", Help: "nobody but root may sign in", Do: plainHost((*Host).LockAccount), Undo: undoHost((*Host).UnlockAccount)},
+		{Name: "logs-hidden", Help: "our account may not read the logs", Do: plainHost((*Host).HideLogs), Undo: undoHost((*Host).ShowLogs)},
+		{Name: "journal-freeze", Help: "SIGSTOP of the journal's daemon", Do: plainHost((*Host).FreezeJournal), Undo: undoHost((*Host).ThawJournal)},
+		{Name: "ssh-flood", Help: "sshd has more connections than it takes", Do: plainHost((*Host).FloodSSH), Undo: undoHost((*Host).UnfloodSSH)},
+		{Name: "reboot", Help: "the host boots anew", Do: plainHost((*Host).Reboot)},
+		{Name: "bus-down", Help: "the system D-Bus is stopped", Do: plainHost((*Host).BusDown), Undo: undoHost((*Host).BusUp)},
+		{Name: "systemd-freeze", Help: "SIGSTOP of process 1", Do: plainHost((*Host).FreezeSystemd), Undo: undoHost((*Host).ThawSystemd)},
 	}
 }
 

@@ -23,15 +23,6 @@ var tools = []struct{ program, pkg string }{
 	{"pgrep", "procps"},
 }
 
-// Packages lists the Debian packages that the lab needs.
-func Packages() []string {
-	var names []string
-	for _, t := range tools {
-		names = append(names, t.pkg)
-	}
-	return names
-}
-
 // Require says what this machine lacks for the lab: ErrNotRoot, or the missing Debian packages with the line that installs them.
 func Require() error {
 	if os.Geteuid() != 0 {

@@ -116,8 +116,5 @@ func (s *Stack) Token(role string) (string, error) {
 	return signed, nil
 }
 
-// BackendToken is the static token of the service account "backend".
-func (s *Stack) BackendToken() string { return s.secrets.backend }
-
 // WebhookToken is what Alertmanager sends.
 func (s *Stack) WebhookToken() string { return s.secrets.webhook }

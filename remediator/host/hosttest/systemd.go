@@ -19,9 +19,6 @@ type Unit struct {
 	state      health.Unit
 	startTakes time.Duration
 	stopTakes  time.Duration
-	failures   int    // so many starts fail
-	failResult string // with this Result
-	onChange   []func(health.Unit)
 	journal    []string
 	redisLog   []string
 	pids       int
@@ -72,19 +69,8 @@ func (u *Unit) Set(change func(*health.Unit)) {
 		}
 		after = u.state
 	}
-	listeners := u.onChange
 	u.mu.Unlock()
-	for _, fn := range listeners {
-		fn(after)
-	}
 	u.s.announce(after.Name)
-}
-
-// OnChange adds a function that is called after each change of the state, so that a test can tie a Redis to it.
-func (u *Unit) OnChange(fn func(health.Unit)) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.onChange = append(u.onChange, fn)
 }
 
 // Takes sets how long a start and a stop take.
@@ -92,13 +78,6 @@ func (u *Unit) Takes(start, stop time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.startTakes, u.stopTakes = start, stop
-}
-
-// FailStarts makes the next n starts fail with that result ("exit-code"); negative: all.
-func (u *Unit) FailStarts(n int, result string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.failures, u.failResult = n, result
 }
 
 // Log sets what the journal (lines of "journalctl -o json") and Redis's log file hold.
@@ -113,14 +92,6 @@ func (u *Unit) Stop() {
 	u.Set(func(s *health.Unit) {
 		s.ActiveState, s.SubState, s.Result, s.MainPID, s.StatusText = "inactive", "dead", "success", 0, ""
 		s.ExecMainCode, s.ExecMainStatus = 1, 0
-	})
-}
-
-// Fail puts the unit in the state after systemd gave up restarting it. Every start is refused until reset-failed.
-func (u *Unit) Fail() {
-	u.Set(func(s *health.Unit) {
-		s.ActiveState, s.SubState, s.Result, s.MainPID = "failed", "failed", "start-limit-hit", 0
-		s.NRestarts, s.ExecMainCode, s.ExecMainStatus = 5, 2, 9
 	})
 }
 
@@ -143,10 +114,7 @@ func (u *Unit) Crash() {
 // start runs a start job to its end and reports whether the unit runs.
 func (u *Unit) start() bool {
 	u.mu.Lock()
-	takes, fails, result := u.startTakes, u.failures != 0, u.failResult
-	if u.failures > 0 {
-		u.failures--
-	}
+	takes := u.startTakes
 	u.pids++
 	pid := u.pids
 	u.mu.Unlock()
@@ -158,14 +126,9 @@ func (u *Unit) start() bool {
 	}
 	u.Set(func(s *health.Unit) {
 		s.JobID = 0
-		if fails {
-			s.ActiveState, s.SubState, s.Result, s.MainPID, s.ExecMainCode, s.ExecMainStatus = "failed", "failed", result, 0, 1, 1
-			s.StatusText = ""
-			return
-		}
 		s.ActiveState, s.SubState, s.Result, s.StatusText = "active", "running", "success", "Ready to accept connections"
 	})
-	return !fails
+	return true
 }
 
 // stop runs a stop job to its end.
